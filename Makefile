@@ -5,7 +5,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint types arch browser peers docs gif ship bench clean
+.PHONY: help setup demo test lint types arch browser peers camera docs gif ship bench clean
 
 help:
 	@echo "make demo    install, then play, record, audit and show a game"
@@ -13,6 +13,7 @@ help:
 	@echo "make setup   install into .venv"
 	@echo "make lint | types | arch   one kind of check"
 	@echo "make docs    rewrite docs/architecture.md and the API pages in build/api"
+	@echo "make camera  install MediaPipe into .venv-camera, for gesture's cameras, phones and videos"
 	@echo "make bench   measure the hot paths (about a minute)"
 
 setup: $(READY)
@@ -30,7 +31,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@$(BIN)/python demo/run.py
 
-test: lint types arch browser peers
+test: lint types arch browser peers camera
 	@echo "test: pytest"
 	@$(BIN)/python -m pytest -q -n 2
 
@@ -63,6 +64,15 @@ peers: .venv-peers/.ready
 	@{ $(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install -qq -r tests/peers.txt && touch $@; } || \
 	  printf '\n%s\n\n' "test: NO OTHER READERS (see above). REPLAYS WILL NOT BE COMPARED WITH THEIRS."
 
+# MediaPipe, which finds bodies in pictures, wants an older protobuf. Without it its tests are skipped.
+CAMERA := src/shadowbox/games/gesture/camera/requirements.txt
+camera: .venv-camera/.ready
+
+.venv-camera/.ready: $(CAMERA)
+	@echo "installing MediaPipe into .venv-camera (once; 420 MB, a minute)"
+	@{ $(PYTHON) -m venv .venv-camera && .venv-camera/bin/python -m pip install -qq --no-deps -r $(CAMERA) && touch $@; } || \
+	  printf '\n%s\n\n' "NO MEDIAPIPE (see above). A REAL PERSON BEFORE A CAMERA WILL NOT BE TRIED."
+
 docs: $(READY)
 	@$(BIN)/python docs/architecture.py
 	@$(BIN)/python docs/doctor.py
@@ -83,4 +93,4 @@ bench: $(READY)
 	@$(BIN)/shadowbox bench sim
 
 clean:
-	rm -rf .venv .venv-peers runs build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers .venv-camera runs build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -91,6 +91,10 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
         "shadowbox.cli.train:train",
         "Learn a policy from a store; stops, resumes and continues exactly.",
     ),
+    "setup": (
+        "shadowbox.cli.play.setup:setup",
+        "Fetch what is too large to ship: models that find body and hands.",
+    ),
     "store": ("shadowbox.cli.store:store", "Look into, merge, split, cut and export stores."),
     "view": (
         "shadowbox.cli.view:view",

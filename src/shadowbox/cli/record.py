@@ -21,7 +21,7 @@ from shadowbox.cli.terminal import (
     table,
     world_options,
 )
-from shadowbox.errors import UsageError
+from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games import load
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def record(
 
     GAME may be gym:ENV_ID, a registered Gymnasium environment; --p0 module:function then acts in
     it, or chance does. A game without matches has sources of sessions: --source names one (default:
-    the first), --matches is the number of sessions, and --set changes an option.
+    the first), --matches is the number of sessions, and --set changes an option. A person in front
+    of a camera (--source page) is recorded from a page, until q or Ctrl-C.
     """
     if game.startswith("gym:"):
         if p1 or mix or stage or world or tracks or resume:
@@ -159,13 +160,17 @@ def _record_sessions(
     from shadowbox.collect.sources import record_sessions
 
     name = source or next(iter(game.sources))
-    defaults = game.sources[name][1] if name in game.sources else {}
+    live = game.live_sources.get(name)
+    defaults = live or (game.sources[name][1] if name in game.sources else {})
     options: dict[str, Any] = {}
     for text in given:
         key, mark, value = text.partition("=")
         if not mark:
             raise UsageError(f"--set {text}: expected OPTION=VALUE, as in --set people=8")
         options[key] = typed_option(key, value, defaults[key]) if key in defaults else value
+    if live is not None:
+        _record_live(game, name, sessions, out, seed, options, as_json)
+        return
     began = time.process_time()
     with progress("recording") as update:
         facts = record_sessions(
@@ -180,6 +185,35 @@ def _record_sessions(
         f"{name}, {facts['episodes']:,} episodes and {facts['frames']:,} frames appended, "
         f"{number(int(facts['frames_per_cpu_s']))} frames per CPU-second"
     )
+
+
+def _record_live(
+    game: Game,
+    name: str,
+    takes: int,
+    out: Path,
+    seed: int,
+    given: dict[str, Any],
+    as_json: bool,
+) -> None:
+    from shadowbox.cli.play.recording import record_person
+
+    defaults = game.live_sources[name]
+    for option in given:
+        if option not in defaults:
+            raise UsageError(
+                f"source '{name}' has no option '{option}': {did_you_mean(option, defaults)}"
+            )
+    facts = record_person(game, name, out, {**defaults, **given}, seed=seed, takes=takes)
+    if as_json:
+        emit(facts)
+        return
+    print(
+        f"{facts['store']}: {facts['takes']} takes of {facts['person']}, {facts['seconds']:g} s, "
+        f"{facts['episodes']:,} episodes appended"
+    )
+    for problem in facts["problems"]:
+        print(f"problem: {problem}")
 
 
 def _record_gym(

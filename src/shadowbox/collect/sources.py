@@ -83,9 +83,8 @@ def sessions_call(
 ) -> dict[str, Any]:
     """A call of `record` as plain data, checked, with the defaults of its source filled in."""
     if source not in game.sources:
-        raise UsageError(
-            f"{game.name} has no source '{source}': {did_you_mean(source, game.sources)}"
-        )
+        known = [*game.sources, *game.live_sources]
+        raise UsageError(f"{game.name} has no source '{source}': {did_you_mean(source, known)}")
     defaults = game.sources[source][1]
     for name, value in options.items():
         if name not in defaults:

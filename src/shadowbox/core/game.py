@@ -286,6 +286,8 @@ class Game:
     reader_filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # named options
     # recorders of sessions by name: "module:function" (collect/sources.py), options with defaults
     sources: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    # sources of a person in front of a camera by name: options with defaults (cli/play/recording.py)
+    live_sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     world: Callable[..., World] | None = None  # (matches, **options) -> World
     # columns [T + 1, slots] -> events, each from two neighboring rows
     events: Callable[[Columns], Array] | None = None

@@ -139,6 +139,12 @@ def link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def user_data() -> Path:
+    """Folder of this program's data of this user; `XDG_DATA_HOME` names another parent."""
+    usual = {True: "AppData/Local", False: ".local/share"}[WINDOWS]
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / usual) / "shadowbox"
+
+
 # ---- memory and processors -----------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ import ipaddress
 import logging
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -23,11 +23,17 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SAFE = ("GET", "HEAD")
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "connect-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+}
 HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
@@ -39,18 +45,35 @@ HEADERS = {
 log = logging.getLogger(__name__)
 
 
-def access_guard(*, token: str | None, refuse: Callable[[int, str], Response]) -> Middleware:
-    """Middleware that checks each request; `refuse(status, message)` builds the error page."""
-    return Middleware(_AccessGuard, token=token, refuse=refuse)
+def access_guard(
+    *,
+    token: str | None,
+    refuse: Callable[[int, str], Response],
+    allow: Mapping[str, str] | None = None,
+) -> Middleware:
+    """Middleware that checks each request; `refuse(status, message)` builds the error page.
+
+    `allow` adds to `POLICY` what the pages of an application need beyond it, by directive.
+    """
+    allowed = allow or {}
+    directives = {**allowed, **{key: f"{POLICY[key]} {allowed.get(key, '')}" for key in POLICY}}
+    policy = "; ".join(f"{key} {value}".strip() for key, value in directives.items())
+    return Middleware(_AccessGuard, token=token, refuse=refuse, policy=policy)
 
 
 class _AccessGuard:
     """ASGI application that checks a request before it calls the application inside."""
 
     def __init__(
-        self, app: ASGIApp, *, token: str | None, refuse: Callable[[int, str], Response]
+        self,
+        app: ASGIApp,
+        *,
+        token: str | None,
+        refuse: Callable[[int, str], Response],
+        policy: str,
     ) -> None:
         self.app, self.token, self.refuse = app, token, refuse
+        self.headers = {"content-security-policy": policy, **HEADERS}
         self.names = {"localhost", socket.gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -139,7 +162,7 @@ class _AccessGuard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self.headers.items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -16,18 +16,16 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from shadowbox.errors import RecordingError, UsageError
+from shadowbox.games.gesture.camera.pictures import LARGEST_PICTURE, _PhoneSource, read_picture
 from shadowbox.games.gesture.sources import (
-    LARGEST_PICTURE,
     PRESENT,
     VISIBLE,
     _LandmarkSource,
-    _PhoneSource,
     _SyntheticSource,
     frame_landmarks,
     frame_values,
     landmarks_json,
     read_landmarks,
-    read_picture,
 )
 
 JPEG = b"\xff\xd8" + b"picture" + b"\xff\xd9"

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from shadowbox.core.system import _optional
@@ -37,8 +37,7 @@ class _Display:
         self._start(self._show)
         if sys.stdin.isatty() and termios is not None:
             print(KEYS, file=sys.stderr)
-            self.stack.enter_context(_single_keys())
-            self._start(self._listen)
+            self.stack.enter_context(keyboard(lambda key: obey_key(self.loop, key)))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -63,14 +62,6 @@ class _Display:
             sys.stderr.flush()
         if terminal:
             print(file=sys.stderr)
-
-    def _listen(self) -> None:
-        import select
-
-        while not self.ending.is_set():
-            ready, _, _ = select.select([sys.stdin], [], [], 0.1)
-            if ready:
-                obey_key(self.loop, sys.stdin.read(1))
 
 
 def obey_key(loop: _LiveLoop, key: str) -> None:
@@ -106,12 +97,32 @@ def line_of(state: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def _single_keys() -> Iterator[None]:
-    """Read keys one by one, without the line's end; the terminal is put back at the end."""
+def keyboard(press: Callable[[str], None]) -> Iterator[bool]:
+    """Call `press` with each key of the terminal while the block runs; false without a terminal.
+
+    The terminal is put back at the end.
+    """
+    if not sys.stdin.isatty() or termios is None:
+        yield False
+        return
+    import select
+
+    ended = threading.Event()
+
+    def listen() -> None:
+        while not ended.is_set():
+            ready, _, _ = select.select([sys.stdin], [], [], 0.1)
+            if ready:
+                press(sys.stdin.read(1))
+
     handle = sys.stdin.fileno()
     before = termios.tcgetattr(handle)
+    thread = threading.Thread(target=listen, name="keys", daemon=True)
     try:
         tty.setcbreak(handle)
-        yield
+        thread.start()
+        yield True
     finally:
+        ended.set()
+        thread.join(timeout=1)
         termios.tcsetattr(handle, termios.TCSADRAIN, before)

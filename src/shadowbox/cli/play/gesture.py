@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shadowbox.cli.play.display import _Display
+from shadowbox.cli.play.sources import (
+    PORT,
+    REAL,
+    camera_facts,
+    page_of,
+    source_of,
+    source_options,
+)
 from shadowbox.cli.terminal import SEED, emit, json_option
-from shadowbox.core.imports import import_object
 from shadowbox.core.system import shielded
 from shadowbox.errors import UsageError
 from shadowbox.games import load
@@ -26,7 +33,6 @@ if TYPE_CHECKING:
     from shadowbox.games.gesture.sources import _Source
 
 GAME = "ws://127.0.0.1:8765/mcctp"
-PORT = click.IntRange(0, 65535)
 
 
 @click.group()
@@ -45,10 +51,11 @@ def play() -> None:
 )
 @click.option(
     "--source",
-    type=click.Choice(["synthetic", "landmarks", "phone"]),
+    type=click.Choice(["synthetic", *REAL]),
     default="synthetic",
     show_default=True,
-    help="Where landmarks come from: a simulated person, a WebSocket, or a phone's camera.",
+    help="Where landmarks come from: a simulated person, the page's webcam, a WebSocket, or by "
+    "MediaPipe a camera, a phone's camera or a video.",
 )
 @click.option("--connect", "url", metavar="URL", help=f"Game to connect to.  [default: {GAME}]")
 @click.option("--mock", is_flag=True, help="Play in a small place of this program, not in a game.")
@@ -60,16 +67,7 @@ def play() -> None:
     help="Errors of the mock: with a hint, or the bare words and older states of the mods.",
 )
 @click.option("--mock-port", default=0, show_default=True, type=PORT, help="Port of the mock.")
-@click.option(
-    "--landmarks-port", default=8778, show_default=True, type=PORT, help="Port for landmarks."
-)
-@click.option("--phone", metavar="HOST[:PORT]", help="Phone that streams pictures.  [port: 5000]")
-@click.option(
-    "--estimator",
-    metavar="MODULE:FUNCTION",
-    help="Function from a JPEG (bytes) to landmarks [260] or None, for --source phone.",
-)
-@click.option("--port", default=8777, show_default=True, type=PORT, help="Port of the page.")
+@source_options
 @click.option("--page/--no-page", default=True, show_default=True, help="Serve the page.")
 @click.option("--open", "open_it", is_flag=True, help="Open the page in a browser.")
 @click.option("--person", default=0, show_default=True, type=SEED, help="Synthetic person.")
@@ -87,9 +85,9 @@ def gesture(**options: Any) -> None:
     """
     mock = _mock(options)
     player = _player(options, mock)
-    source = _source(options, player)
     policy = _policy(options, player)
     with contextlib.ExitStack() as stack:
+        source = _source(options, player, stack)
         url = options["url"] or GAME
         if mock is not None:
             from shadowbox.games.gesture.place.server import _MockInThread
@@ -103,7 +101,7 @@ def gesture(**options: Any) -> None:
         if source.url:
             print(f"landmarks: {source.url}", file=sys.stderr, flush=True)
         loop = _LiveLoop(source, policy, bridge)
-        state = _state(loop, mock)
+        state = _state(loop, mock, camera_facts(options))
         page = stack.enter_context(_page(options, loop, state)) if options["page"] else ""
         stack.enter_context(_Display(loop, page, quiet=options["as_json"]))
         _run(loop, mock, options["seconds"], options["once"])
@@ -164,7 +162,7 @@ def _player(options: dict[str, Any], mock: _MockServer | None) -> _SyntheticPlay
     if mock is None:
         raise UsageError(
             "--source synthetic: the synthetic person sees the mock place only; add --mock, or take "
-            "--source landmarks or phone for a real game"
+            "--source page for a real person"
         )
     from shadowbox.games.gesture.body import person
     from shadowbox.games.gesture.place.person import _SyntheticPlayer
@@ -172,29 +170,16 @@ def _player(options: dict[str, Any], mock: _MockServer | None) -> _SyntheticPlay
     return _SyntheticPlayer(mock, person(0, options["person"]), options["seed"])
 
 
-def _source(options: dict[str, Any], player: _SyntheticPlayer | None) -> _Source:
-    from shadowbox.games.gesture import sources
+def _source(
+    options: dict[str, Any], player: _SyntheticPlayer | None, stack: contextlib.ExitStack
+) -> _Source:
+    from shadowbox.games.gesture.sources import _SyntheticSource
 
     if player is not None:
-        return sources._SyntheticSource(player.pose)
-    if options["source"] == "landmarks":
-        origins = tuple(f"http://{host}:{options['port']}" for host in ("127.0.0.1", "localhost"))
-        return sources._LandmarkSource(options["landmarks_port"], origins)
-    if not options["phone"] or not options["estimator"]:
-        raise UsageError(
-            "--source phone needs --phone HOST[:PORT] and --estimator MODULE:FUNCTION, which finds "
-            "the landmarks in a picture"
-        )
-    host, _, port = options["phone"].partition(":")
-    if not port.isdecimal() and port:
-        raise UsageError(f"--phone {options['phone']}: expected HOST or HOST:PORT")
-    try:
-        estimate = import_object(options["estimator"])
-    except (ImportError, AttributeError) as error:
-        raise UsageError(
-            f"--estimator {options['estimator']}: {error}; expected MODULE:FUNCTION"
-        ) from error
-    return sources._PhoneSource(host, int(port or 5000), estimate)
+        return _SyntheticSource(player.pose)
+    if options["source"] == "page" and not options["page"]:
+        raise UsageError("--source page finds the body in the page: leave out --no-page")
+    return source_of(options, stack)
 
 
 def _policy(options: dict[str, Any], player: _SyntheticPlayer | None) -> _Policy:
@@ -207,7 +192,7 @@ def _policy(options: dict[str, Any], player: _SyntheticPlayer | None) -> _Policy
         if player is None:
             raise UsageError(
                 "--checkpoint keys knows the keys of the synthetic person only; name a policy for "
-                f"--source {options['source']}"
+                f"--source {options['source']}, such as --checkpoint runs/mine"
             )
         return _KeysPolicy(player.meant)
     from shadowbox.play import specs
@@ -217,12 +202,15 @@ def _policy(options: dict[str, Any], player: _SyntheticPlayer | None) -> _Policy
     return _AgentPolicy(specs.agent(f"policy:{spec}" if is_path else spec, game), options["seed"])
 
 
-def _state(loop: _LiveLoop, mock: _MockServer | None) -> Callable[[], dict[str, Any]]:
+def _state(
+    loop: _LiveLoop, mock: _MockServer | None, more: dict[str, Any] | None = None
+) -> Callable[[], dict[str, Any]]:
     """State of the loop, with a picture of the mock's place."""
     from shadowbox.games.gesture.place.course import picture
 
     def state() -> dict[str, Any]:
-        return loop.snapshot() | ({"place": picture(mock.place)} if mock else {})
+        place = {"place": picture(mock.place)} if mock else {}
+        return loop.snapshot() | place | (more or {})
 
     return state
 
@@ -233,7 +221,8 @@ def _page(
     from shadowbox.web.live_page import live_application, served
 
     folder = files("shadowbox.games.gesture") / "page"
-    application = live_application("Gesture", folder, state, _obey(loop))
+    camera = page_of(loop.source, options)
+    application = live_application("Gesture", folder, state, _obey(loop), **camera)
     opened = served(application, "127.0.0.1", options["port"], None)
 
     @contextlib.contextmanager

@@ -19,6 +19,7 @@ from shadowbox.games.gesture.body import SOURCE
 from shadowbox.games.gesture.npz import OPTIONS
 from shadowbox.games.gesture.older import ENCODING
 from shadowbox.games.gesture.schema import BODY, LEARNED, SCHEMA
+from shadowbox.games.gesture.takes import CLIPS, LIVE_SOURCES
 
 
 def scene() -> Mapping[str, Any]:
@@ -36,7 +37,11 @@ GAME = Game(
     reader_endings=(".npz",),
     reader_options=OPTIONS,
     scene=scene,
-    sources={"synthetic": ("shadowbox.games.gesture.body:record", SOURCE)},
+    sources={
+        "synthetic": ("shadowbox.games.gesture.body:record", SOURCE),
+        "bootstrap": ("shadowbox.games.gesture.takes.clips:record", CLIPS),
+    },
+    live_sources=LIVE_SOURCES,
     replay=_Replay(
         settings=controller.settings_of,
         rest=lambda row: controller.at_rest(bool(row["game/screen_open"][0])),

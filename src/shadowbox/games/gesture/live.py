@@ -246,7 +246,7 @@ class _LiveLoop:
             "url": self.bridge.url,
             "fps": (len(self._frames) - 1) / span if span > 0 else 0.0,
             "seen": bool(self.frame and self.frame.seen),
-            "body": _points(self.frame),
+            "body": points_of(self.frame),
             "alarms": alarms,
             "panic": self.panicking,
             "released": None if released is None else released["reasons"],
@@ -277,7 +277,7 @@ def _percentile(values: list[float], at: float) -> float:
     return round(1000 * float(np.percentile(values, at)), 3)
 
 
-def _points(frame: _PoseFrame | None) -> dict[str, Any] | None:
+def points_of(frame: _PoseFrame | None) -> dict[str, Any] | None:
     """Landmarks for a picture: x and y in metres; hands from their wrist, where they were found."""
     if frame is None or not frame.seen:
         return None

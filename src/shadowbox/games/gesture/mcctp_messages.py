@@ -72,7 +72,24 @@ SECTIONS: dict[str, dict[str, Any]] = {  # the parts of a game state that are re
         "crosshairTarget": "MISS",
         "crosshairDistance": -1.0,  # -1: nothing there
     },
-    "screenState": {"screenOpen": False, "screenType": "", "cursorX": 0.0, "cursorY": 0.0},
+    "playerInput": {  # the keys of the player, as they are labels of a recording
+        "movementForward": 0.0,
+        "movementSideways": 0.0,  # left is positive
+        **dict.fromkeys(("jump", "sprint", "sneak", "attack", "useItem", "drop"), False),
+        "swapOffhand": False,
+        "openInventory": False,
+        "yawDelta": 0.0,  # degrees in a tick
+        "pitchDelta": 0.0,
+    },
+    "screenState": {
+        "screenOpen": False,
+        "screenType": "",
+        "cursorX": 0.0,
+        "cursorY": 0.0,
+        "mouseLeft": False,
+        "mouseRight": False,
+        "shiftHeld": False,
+    },
     "statusEffects": {
         "speed": False,
         "slowness": False,

@@ -148,6 +148,16 @@ def _first(arrays: Mapping[str, Array], notes: list[str]) -> _Session:
     )
 
 
+def clip_of(path: Path) -> _Landmarks:
+    """Landmarks of a clip without controls: `frames` [T, 260], or the arrays of version 1."""
+    arrays = _arrays(path)
+    times = _times(arrays)
+    if "frames" in arrays:
+        return frames_of(_numbers(arrays, "frames", (len(times), FRAME_VALUES)), times)
+    none = np.zeros((len(times), len(_FIRST)), np.float32)
+    return _first({**arrays, "controls": none}, []).frames
+
+
 def _merged(
     arrays: Mapping[str, Array], playback: Mapping[str, Array], remove: bool, notes: list[str]
 ) -> _Session:

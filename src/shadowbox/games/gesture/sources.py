@@ -1,12 +1,12 @@
-"""Sources of landmarks: a synthetic body, landmarks over a WebSocket, and a phone's camera.
+"""Sources of landmarks: a synthetic body, our page, and landmarks over a WebSocket.
 
 A source runs in a thread of its own and keeps the newest frame only: a loop that is late skips
 frames and never falls behind. Frames from outside are checked: sizes, shapes, ranges and finiteness.
 A wrong one is counted and named in `problems`, and the source goes on.
 
-Two formats are read. Landmarks: a JSON object {"pose": [33][3], "visibility": [33], "left": [21][3]
-or null, "right": the same} or 260 little-endian floats (four bytes each) in the older system's
-order. A phone: a TCP stream of JPEG pictures, each after its size as four bytes, big-endian.
+Two formats are read: a JSON object {"pose": [33][3], "visibility": [33], "left": [21][3] or null,
+"right": the same}, or 260 little-endian floats (four bytes each) in the older system's order.
+Sources of pictures are in camera/pictures.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 import threading
 import time
 from collections import deque
@@ -24,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shadowbox.core.schema import Array
-from shadowbox.errors import RecordingError, system_error
+from shadowbox.errors import RecordingError
 from shadowbox.games.gesture.features import _Landmarks
 from shadowbox.games.gesture.listening import listen
 from shadowbox.games.gesture.schema import FRAME_VALUES, HAND_LANDMARKS, POSE_LANDMARKS
@@ -36,7 +35,6 @@ FARTHEST = 10.0  # metres of a landmark from the hips or the wrist
 SMALLEST_VISIBILITY = 0.5  # of the shoulders, for a person to count as seen
 SHOULDERS = tuple(POSE_LANDMARKS.index(f"{side}_shoulder") for side in ("left", "right"))
 LARGEST_LANDMARKS = 32 << 10  # bytes of a message
-LARGEST_PICTURE = 4 << 20  # bytes of a JPEG
 PATH = "/landmarks"
 
 
@@ -206,20 +204,6 @@ def _numbers(data: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Arra
     return array
 
 
-def read_picture(receive: Callable[[int], bytes]) -> bytes:
-    """The next JPEG of a phone's stream; `receive(n)` returns exactly n bytes, or raises EOFError."""
-    size = int.from_bytes(receive(4), "big")
-    if not 4 <= size <= LARGEST_PICTURE:
-        raise RecordingError(
-            f"phone: a picture of {size:,} bytes; expected 4 to {LARGEST_PICTURE:,}, so that this is "
-            "not a stream of pictures"
-        )
-    picture = receive(size)
-    if picture[:2] != b"\xff\xd8":
-        raise RecordingError(f"phone: {size:,} bytes that are not a JPEG picture")
-    return picture
-
-
 # ---- sources -------------------------------------------------------------------------------------
 
 
@@ -245,7 +229,24 @@ class _SyntheticSource(_Source):
             due = max(due + 1 / self.fps, self.clock() - 1 / self.fps)
 
 
-class _LandmarkSource(_Source):
+class _PageSource(_Source):
+    """Landmarks that our page finds in the pictures of a webcam, and hands to `receive`."""
+
+    name = "page"
+
+    def run(self) -> None:
+        """Wait until `ending` is set: the page's server receives."""
+        self.ending.wait()
+
+    def receive(self, message: str | bytes) -> None:
+        """Put the frame of a message, or note what is wrong with it."""
+        try:
+            self.put(read_landmarks(message))
+        except RecordingError as error:
+            self.problem(str(error))
+
+
+class _LandmarkSource(_PageSource):
     """Landmarks that a page or a program sends to a WebSocket of this machine.
 
     `origins`: pages that may send, such as "http://127.0.0.1:8777"; programs name no origin.
@@ -304,84 +305,4 @@ class _LandmarkSource(_Source):
 
         with contextlib.suppress(ConnectionClosed):
             async for message in client:
-                try:
-                    self.put(read_landmarks(message))
-                except RecordingError as error:
-                    self.problem(str(error))
-
-
-class _PhoneSource(_Source):
-    """Pictures of a phone's camera, turned into landmarks by `estimate(jpeg) -> [260] or None`.
-
-    The phone is the server of the stream. A picture that arrives while another is being estimated
-    replaces the one that waits.
-    """
-
-    name = "phone"
-    silence_s = 2.0  # without a byte for longer, the connection counts as lost
-
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        estimate: Callable[[bytes], Array | None],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(clock)
-        self.host, self.port, self.estimate = host, port, estimate
-        self._picture: bytes | None = None
-        self._pictures = threading.Condition()
-
-    def run(self) -> None:
-        """Read pictures until `ending` is set, and connect again after a loss."""
-        worker = threading.Thread(target=self._estimates, name="pose of the phone", daemon=True)
-        worker.start()
-        pause = 0.25
-        while not self.ending.is_set():
-            try:
-                with socket.create_connection((self.host, self.port), timeout=3) as stream:
-                    stream.settimeout(self.silence_s)
-                    pause = 0.25
-                    while not self.ending.is_set():
-                        self._arrived(read_picture(lambda count: _exactly(stream, count)))
-            except (OSError, EOFError, RecordingError) as error:
-                text = str(error) if not isinstance(error, OSError) else system_error(error)
-                self.problem(f"phone {self.host}:{self.port}: {text}")
-            self.ending.wait(pause)
-            pause = min(2 * pause, 4.0)
-        with self._pictures:
-            self._pictures.notify()
-        worker.join(timeout=1)
-
-    def _arrived(self, picture: bytes) -> None:
-        with self._pictures:
-            self.counts["skipped"] += self._picture is not None
-            self._picture = picture
-            self._pictures.notify()
-
-    def _estimates(self) -> None:
-        while not self.ending.is_set():
-            with self._pictures:
-                if self._picture is None:
-                    self._pictures.wait(0.1)
-                picture, self._picture = self._picture, None
-            if picture is None:
-                continue
-            try:
-                frame = self.estimate(picture)
-                if frame is not None:
-                    self.put(checked_frame(np.asarray(frame, np.float32).reshape(FRAME_VALUES)))
-            except (RecordingError, ValueError) as error:
-                self.problem(str(error))
-
-
-def _exactly(stream: socket.socket, count: int) -> bytes:
-    """Exactly `count` bytes of the stream; EOFError if it ends before."""
-    parts, left = [], count
-    while left:
-        part = stream.recv(min(left, 1 << 16))
-        if not part:
-            raise EOFError(f"the stream ended {left:,} bytes before the end of a picture")
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)
+                self.receive(message)

@@ -1,5 +1,6 @@
 /* Page of the live loop: the place, the body, the keys, the times of each stage; panic and settings. */
 import { drawBody } from "./body.js";
+import { cameraPanel } from "./camera.js";
 import { drawPlace } from "./place.js";
 
 const GROUPS = [
@@ -75,6 +76,8 @@ document.body.append(
 
 let socket;
 let state = null;
+let fresh = false; // a state that is not drawn yet
+let webcam = null;
 const send = (order) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify(order));
 const togglePanic = () => send({ panic: !(state?.panic ?? false) });
 panic.onclick = togglePanic;
@@ -87,7 +90,7 @@ addEventListener("keydown", (event) => {
 
 function connect() {
   socket = new WebSocket(`${location.origin.replace("http", "ws")}/live`);
-  socket.onmessage = (event) => { state = JSON.parse(event.data); };
+  socket.onmessage = (event) => { [state, fresh] = [JSON.parse(event.data), true]; };
   socket.onclose = () => {
     state = null;
     show("the loop has ended", "bad");
@@ -120,7 +123,9 @@ function fill(name, ...values) {
 
 function draw() {
   requestAnimationFrame(draw);
-  if (!state) return;
+  if (!state || !fresh) return;
+  fresh = false;
+  if (state.camera && !webcam) body.before(webcam = cameraPanel(state.camera));
   const stopped = state.alarms.length > 0;
   const finished = state.place?.done;
   if (stopped) show(`released: ${state.alarms.join(", ")}`, "bad");

@@ -1,0 +1,166 @@
+"""Models that find pose and hands in a browser: npm's `@mediapipe/holistic`, fetched once.
+
+`fetch` calls `npm pack`, which asks the registry that is configured for npm, and nothing else. The
+archive is checked against the SHA-512 below before it is opened. What is kept goes into the user's
+data folder, from which the page of games/gesture/page is served; the browser needs no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from shadowbox.core import system
+from shadowbox.core.files import write_whole
+from shadowbox.errors import ShadowboxError, system_error
+
+PACKAGE, VERSION, LICENSE = "@mediapipe/holistic", "0.5.1675471629", "Apache-2.0"
+SHA512 = (
+    "a98f9cc6d0de48ebd5b5ebeb2e09e8762c1761a02d3e2edd1d9b4dbff6d4086123162700398b4c9ab652a8c99b3e44c1"
+    "dbee232e73c5d6f82c86402a41149803"
+)
+ARCHIVE_BYTES = 52_558_610
+HEAVY = "pose_landmark_heavy.tflite"
+KEPT = {  # file -> bytes
+    "holistic.js": 78_139,
+    "holistic.binarypb": 1_741,
+    "holistic_solution_packed_assets.data": 16_877_755,
+    "holistic_solution_packed_assets_loader.js": 9_786,
+    "holistic_solution_simd_wasm_bin.js": 276_482,
+    "holistic_solution_simd_wasm_bin.wasm": 6_511_073,
+    "pose_landmark_full.tflite": 6_440_512,
+    "pose_landmark_lite.tflite": 2_819_824,
+    "package.json": 657,
+    HEAVY: 27_709_200,
+}
+LONGEST_S = 900  # of a download
+SETUP = "shadowbox setup camera"
+
+
+def camera_folder() -> Path:
+    """Folder of the models in this user's data."""
+    return system.user_data() / "camera" / VERSION
+
+
+def kept(heavy: bool = False) -> dict[str, int]:
+    """Files that are kept, with their bytes; the heavy model only where it is asked for."""
+    return {name: size for name, size in KEPT.items() if heavy or name != HEAVY}
+
+
+def is_complete(folder: Path, heavy: bool = False) -> bool:
+    """Return true if every file is in the folder, in its size."""
+    files = {name: folder / name for name in kept(heavy)}
+    return all(path.is_file() and path.stat().st_size == KEPT[name] for name, path in files.items())
+
+
+def require(folder: Path | None = None, heavy: bool = False) -> Path:
+    """Folder of the models; an error that says how to get them if there are none."""
+    folder = folder or camera_folder()
+    if not is_complete(folder, heavy):
+        raise ShadowboxError(
+            f"the browser's models are not in {folder}; fetch them once with "
+            f"`{SETUP}{' --heavy' * heavy}`"
+        )
+    return folder
+
+
+def fetch(folder: Path, heavy: bool = False) -> None:
+    """Fetch the package by npm, check its digest, and keep its files in `folder`."""
+    with tempfile.TemporaryDirectory(prefix="shadowbox-camera-") as temporary:
+        content = checked(_packed(Path(temporary)))
+    keep(content, folder, heavy)
+
+
+def checked(archive: Path) -> bytes:
+    """Content of the archive, if it has the pinned digest."""
+    size = archive.stat().st_size
+    content = archive.read_bytes() if size == ARCHIVE_BYTES else b""
+    digest = hashlib.sha512(content).hexdigest()
+    if digest != SHA512:
+        reason = (
+            f"it has {size:,} bytes; expected {ARCHIVE_BYTES:,}"
+            if size != ARCHIVE_BYTES
+            else f"its SHA-512 begins with {digest[:16]}; expected {SHA512[:16]}"
+        )
+        raise ShadowboxError(
+            f"{PACKAGE} {VERSION}: the archive is not the known one: {reason}. Nothing was kept; "
+            "check which registry npm asks: npm config get registry"
+        )
+    return content
+
+
+def keep(content: bytes, folder: Path, heavy: bool = False) -> None:
+    """Write the files of an archive that are needed, each whole, in their known sizes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+        for name, size in kept(heavy).items():
+            file = archive.extractfile(f"package/{name}")
+            data = b"" if file is None else file.read(size + 1)
+            if len(data) != size:
+                raise ShadowboxError(
+                    f"{PACKAGE}: {name} has {len(data):,} bytes; expected {size:,}"
+                )
+            write_whole(folder / name, data)
+
+
+def _packed(folder: Path) -> Path:
+    """Archive that `npm pack` writes into the folder."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise ShadowboxError(
+            f"npm was not found, which fetches {PACKAGE}: install Node.js, which brings npm (Debian: "
+            f"apt-get install npm), and run `{SETUP}` again"
+        )
+    command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", str(folder)]
+    command += ["--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+    try:
+        ended = subprocess.run(  # noqa: S603  npm by its full path, without a shell
+            command,
+            cwd=folder,
+            env={**os.environ, "npm_config_update_notifier": "false"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=LONGEST_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ShadowboxError(
+            f"npm did not fetch {PACKAGE} within {LONGEST_S} s; try again"
+        ) from None
+    except OSError as error:
+        raise ShadowboxError(f"npm cannot be started: {system_error(error)}") from error
+    archives = sorted(folder.glob("*.tgz"))
+    if ended.returncode or len(archives) != 1:
+        raise ShadowboxError(_refusal(ended.stderr))
+    return archives[0]
+
+
+def _refusal(text: str) -> str:
+    """Reason of npm in plain words."""
+    lines = [line.partition("npm")[2].strip() for line in text.splitlines() if "npm" in line]
+    words = " ".join(lines)
+    unreachable = (
+        "ENOTFOUND",
+        "EAI_AGAIN",
+        "ECONNREFUSED",
+        "ETIMEDOUT",
+        "ECONNRESET",
+        "ENETUNREACH",
+    )
+    if any(code in words for code in unreachable):
+        reason = "the registry cannot be reached: check the network, and npm config get registry"
+    elif "E404" in words or "ETARGET" in words:
+        reason = "the registry that is configured does not have this version"
+    elif "E401" in words or "E403" in words:
+        reason = "the registry refuses this user: npm login"
+    else:
+        reason = f"npm failed: {words[:300] or 'without a message'}"
+    return f"{PACKAGE} {VERSION} was not fetched: {reason}"
