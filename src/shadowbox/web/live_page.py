@@ -70,21 +70,6 @@ def live_application(
             return _refuse(404, "File not found.")
         return Response(assets[name].read_text(encoding="utf-8"), media_type=media_type)
 
-    async def model(request: Request) -> Response:
-        path = models / request.path_params["name"] if models else None
-        if path is None or not path.is_file():
-            return _refuse(404, "File not found.")
-        return FileResponse(path, media_type=MEDIA_TYPES.get(path.suffix, BYTES))
-
-    async def landmarks(socket: WebSocket) -> None:
-        await socket.accept()
-        with suppress(WebSocketDisconnect, RuntimeError, KeyError):  # the page has gone
-            while receive is not None:
-                message = await socket.receive()
-                if message["type"] == "websocket.disconnect":
-                    return
-                receive(message.get("text") or message.get("bytes") or "")
-
     async def live(socket: WebSocket) -> None:
         await socket.accept()
         reader = asyncio.create_task(_orders(socket, obey))
@@ -102,13 +87,35 @@ def live_application(
             Route("/", page),
             Route("/static/{name}", static),
             WebSocketRoute("/live", live),
-            *([Route("/camera/{name}", model)] if receive else []),
-            *([WebSocketRoute("/landmarks", landmarks)] if receive else []),
+            *(_camera_routes(receive, models) if receive else ()),
         ],
         middleware=[
             access_guard(token=token, refuse=_refuse, allow=CAMERA_POLICY if receive else None)
         ],
     )
+
+
+def _camera_routes(
+    receive: Callable[[str | bytes], None], models: Path | None
+) -> tuple[Route, WebSocketRoute]:
+    """Routes of a page with a webcam: the files of its models, and the socket of its landmarks."""
+
+    async def model(request: Request) -> Response:
+        path = models / request.path_params["name"] if models else None
+        if path is None or not path.is_file():
+            return _refuse(404, "File not found.")
+        return FileResponse(path, media_type=MEDIA_TYPES.get(path.suffix, BYTES))
+
+    async def landmarks(socket: WebSocket) -> None:
+        await socket.accept()
+        with suppress(WebSocketDisconnect, RuntimeError, KeyError):  # the page has gone
+            while True:
+                message = await socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                receive(message.get("text") or message.get("bytes") or "")
+
+    return Route("/camera/{name}", model), WebSocketRoute("/landmarks", landmarks)
 
 
 @contextmanager

@@ -169,7 +169,7 @@ def test_a_damaged_journal_is_kept_aside(tmp_path):
     """What is not a journal is named and moved away, and recording goes on."""
     path = tmp_path / "s.take"
     path.write_bytes(b"\xff\xfe nothing")
-    with pytest.raises(RecordingError, match="not a journal"):
+    with pytest.raises(RecordingError, match="expected the journal of a take"):
         session_of(path)
     room = Room(tmp_path / "s")
     with room.recorder as recorder:

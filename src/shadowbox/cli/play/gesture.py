@@ -85,9 +85,9 @@ def gesture(**options: Any) -> None:
     """
     mock = _mock(options)
     player = _player(options, mock)
-    policy = _policy(options, player)
     with contextlib.ExitStack() as stack:
         source = _source(options, player, stack)
+        policy = _policy(options, player)
         url = options["url"] or GAME
         if mock is not None:
             from shadowbox.games.gesture.place.server import _MockInThread

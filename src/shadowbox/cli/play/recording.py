@@ -43,17 +43,9 @@ def record_person(
 
     Ends at `takes` takes, at an order to finish, or at a signal; takes that are complete are stored.
     """
-    chosen = {
-        "estimator": None,
-        "camera_number": options.get("camera", 0),
-        "complexity": "full",
-        **options,
-        "source": name,
-    }
-    if chosen["complexity"] not in COMPLEXITY:
-        raise UsageError(f"complexity must be {', '.join(COMPLEXITY)} (got {chosen['complexity']})")
     from shadowbox.games.gesture.takes.recorder import _Recorder
 
+    chosen = _chosen(name, options)
     meta = {"players": [options["person"]], "person": options["person"], "source_kind": name}
     with contextlib.ExitStack() as stack:
         source = source_of(chosen, stack)
@@ -68,23 +60,19 @@ def record_person(
                 writer.add(episode)
             writer.commit()
 
-        recorder = stack.enter_context(
-            _Recorder(
-                out,
-                meta,
-                commit,
-                game=_game(options["connect"], stack),
-                seconds=options["seconds"],
-                countdown=options["countdown"],
-                seed=seed,
-            )
+        recorder = _Recorder(
+            out,
+            meta,
+            commit,
+            game=_game(options["connect"], stack),
+            seconds=options["seconds"],
+            countdown=options["countdown"],
+            seed=seed,
         )
-        stack.enter_context(_served(source, recorder, chosen))
-        stack.enter_context(source)
-        if source.url:
-            print(f"landmarks: {source.url}", file=sys.stderr, flush=True)
-        _run(source, recorder, takes)
-        recorder.__exit__()
+        with recorder, _served(source, recorder, chosen), source:
+            if source.url:
+                print(f"landmarks: {source.url}", file=sys.stderr, flush=True)
+            _run(source, recorder, takes)
         episodes = writer.episodes - before
     return {
         "store": str(out),
@@ -97,6 +85,20 @@ def record_person(
         "presses": recorder.snapshot()["presses"],
         "confused": recorder.meta.get("calibration", {}).get("confused"),
         "problems": [*recorder.problems, *source.problems],
+    }
+
+
+def _chosen(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a source by the names that `play gesture` has for them."""
+    complexity = options.get("complexity", "full")
+    if complexity not in COMPLEXITY:
+        raise UsageError(f"complexity must be {', '.join(COMPLEXITY)} (got {complexity})")
+    return {
+        **options,
+        "source": name,
+        "complexity": complexity,
+        "estimator": None,
+        "camera_number": options.get("camera", 0),
     }
 
 

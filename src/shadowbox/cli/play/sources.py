@@ -38,7 +38,12 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Model of the pose for --source page.",
         ),
         click.option(
-            "--camera", "camera_number", default=0, show_default=True, help="Camera's number."
+            "--camera",
+            "camera_number",
+            default=0,
+            show_default=True,
+            type=click.IntRange(0, 63),
+            help="Number of the camera.",
         ),
         click.option("--video", metavar="FILE", help="Video for --source video."),
         click.option(
@@ -78,10 +83,12 @@ def source_of(options: dict[str, Any], stack: contextlib.ExitStack) -> _Source:
         return pictures._CameraSource("camera", str(options["camera_number"]))
     if kind == "video":
         if not options["video"]:
-            raise UsageError("--source video needs --video FILE")
+            raise UsageError("source video needs --video FILE (of record: --set video=FILE)")
         return pictures._CameraSource("video", options["video"])
     if not options["phone"]:
-        raise UsageError("--source phone needs --phone HOST[:PORT], the phone's address")
+        raise UsageError(
+            "source phone needs the phone's address: --phone HOST[:PORT] (of record: --set phone=HOST)"
+        )
     host, _, port = options["phone"].partition(":")
     if not port.isdecimal() and port:
         raise UsageError(f"--phone {options['phone']}: expected HOST or HOST:PORT")

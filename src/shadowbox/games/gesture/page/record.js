@@ -131,7 +131,7 @@ function draw() {
   buttons.calibrate.disabled = state.phase !== "ready" || !state.seen;
   buttons.delete.disabled = !state.deletable && state.phase !== "recording";
   const total = state.takes.reduce((sum, take) => sum + take.seconds, 0);
-  takes.textContent = `${state.takes.length} takes, ${total.toFixed(0)} s. ` +
+  takes.textContent = `${state.takes.length} take${state.takes.length === 1 ? "" : "s"}, ${total.toFixed(0)} s. ` +
     (state.deletable ? "The last one is stored when the next begins." : "");
   showPresses();
   showResult();

@@ -82,7 +82,7 @@ def session_of(path: Path) -> _Session | None:
         meta = json.loads(head)
     except (ValueError, RecursionError):
         raise RecordingError(
-            f"{path}: not a journal of a take: its first line is no JSON"
+            f"{path}: expected the journal of a take, whose first line is JSON"
         ) from None
     rows = np.frombuffer(body[: len(body) // ROW.itemsize * ROW.itemsize], ROW)
     if len(rows) < 2 or not isinstance(meta, dict):
