@@ -59,10 +59,10 @@ def test_every_decision_is_a_target_once(store):
         prepared, many = task.learner._prepared(task.learner.to_device(batch, CPU), learning=False)
         assert (
             int((prepared.counted > 0).any(-1).sum())
-            == int(many)
+            == int(many[0])
             == task.learner.num_targets(batch)
         )
-        counted += int(many)
+        counted += int(many[0])
         decisions += len(batch)
     source = task.source(6, 0, 1)
     left_out = 2 * 16 * (source.examples % 6)

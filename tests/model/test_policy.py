@@ -25,6 +25,7 @@ from shadowbox.model.codec import (
 )
 from shadowbox.model.embedding import ColumnEmbedding, visible_columns
 from shadowbox.model.head_registry import HEADS
+from shadowbox.model.inputs import with_control_noise
 from shadowbox.model.policy import build_policy, preset_arguments
 from shadowbox.model.trunks.registry import TRUNKS
 from shadowbox.model.vocabulary import _combinations, fit_vocabulary
@@ -368,7 +369,7 @@ def test_slips_change_a_few_own_controls_and_nothing_else(head, reals):
     )
     view, each = columns_of(PAD, 20, 30), policy.values.slots
     torch.manual_seed(0)
-    noisy = policy.with_control_noise(view)
+    noisy = with_control_noise(policy.values, policy.head, 0.25, view)
     changed = torch.zeros(20, 30, dtype=torch.bool)
     for key, values in view.items():
         assert noisy[key].dtype == values.dtype

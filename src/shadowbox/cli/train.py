@@ -24,7 +24,7 @@ from shadowbox.train.log import METRICS, read_facts, read_lines
 if TYPE_CHECKING:  # it needs torch, which help does not
     from shadowbox.train.protocols import TrainResult
 
-USUAL = {"preset": "default", "length": 64, "shares": "80/10/10"}
+USUAL = {"preset": "default", "length": 64, "shares": "80/10/10", "by": None}
 EPOCHS = 10  # where neither steps nor epochs are asked for
 
 
@@ -69,6 +69,9 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
 @click.option("--length", type=at_least(1), help="Decisions in a segment.  [default: 64]")
 @click.option("--shares", help="Percentages for train/val/test.  [default: 80/10/10]")
 @click.option(
+    "--by", help="Metadata key that keeps episodes on one side of the split, such as person."
+)
+@click.option(
     "--parent", help="Start from the weights of another run: RUN@best, RUN@latest or RUN@step=N."
 )
 @click.option("--parent-optimizer", is_flag=True, help="Also load the parent's optimizer state.")
@@ -108,7 +111,7 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
         encoding=_encoding(store, chosen["encoding"]),
         imitation={name: value for name, value in chosen["with"].items() if name in imitation},
         length=chosen["length"],
-        split=parse_shares(chosen["shares"], None, 0),
+        split=parse_shares(chosen["shares"], chosen["by"], 0),
         facts={"store": path, "task": chosen},
         resume=_resume_command(path, out, chosen.get("game")),
         **{name: value for name, value in chosen["with"].items() if name not in imitation},

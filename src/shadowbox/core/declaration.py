@@ -93,6 +93,13 @@ def _wrong_values(schema: _SchemaLike) -> Iterable[str]:
     }
     for group in schema.groups:
         yield from _group_problems(group, schema.players)
+        if group.shown_by and (
+            len(group.shown_by) != group.slots or not flags.issuperset(group.shown_by)
+        ):
+            yield (
+                f"group '{group.name}': shown_by must name a flag of the state for each of the "
+                f"{group.slots} slots (got {str(group.shown_by)[:60]})"
+            )
         for field in group.fields:
             where = f"{group.name}/{field.name}"
             yield from (

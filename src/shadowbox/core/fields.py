@@ -137,6 +137,8 @@ class Group:
     `mask` names the flag that marks slots in use; an unused slot holds zeros. Of a `private` group
     each player sees the own slots alone: policies do not read those of the others. In the mirror a
     slot has the values of its partner in `mirror_slots`, such as the left wrist of the right one.
+    `shown_by` names for each slot the flag of the state that is off where the slot was not found
+    and holds zeros, such as `seen/left_hand` for each landmark of that hand.
     """
 
     name: str
@@ -147,13 +149,14 @@ class Group:
     doc: str = ""
     private: bool = False
     mirror_slots: tuple[int, ...] = ()
+    shown_by: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Group as plain data; attributes at their default are left out."""
         data: dict[str, Any] = {"name": self.name, "slots": self.slots}
         data |= {
             name: value
-            for name in ("per", "mask", "doc", "private", "mirror_slots")
+            for name in ("per", "mask", "doc", "private", "mirror_slots", "shown_by")
             if (value := getattr(self, name))
         }
         data["fields"] = []
@@ -177,8 +180,8 @@ class Group:
                 for name, value in entry.items()
             }
             fields.append(KINDS[attributes.pop("kind")](**attributes))
-        partners = tuple(rest.pop("mirror_slots", ()))
-        return Group(fields=tuple(fields), mirror_slots=partners, **rest)
+        partners, flags = (tuple(rest.pop(name, ())) for name in ("mirror_slots", "shown_by"))
+        return Group(fields=tuple(fields), mirror_slots=partners, shown_by=flags, **rest)
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def walk(policy: Policy, seats: Sequence[SeatData], player: str = "") -> Iterato
     for first in range(0, longest, STEPS):
         rows = slice(first, min(first + STEPS, longest))
         view = {key: _stacked([seat.view[key] for seat in seats], rows).to(device)
-                for key in (*policy.input_columns, *policy.schema.control_keys)}  # fmt: skip
+                for key in policy.reads}  # fmt: skip
         own = {
             key: _stacked([seat.own[key] for seat in seats], rows).to(device)
             for keys in policy.values.sources

@@ -243,10 +243,7 @@ def _looked(
 
     (answer,) = answer_seats(policy, [seat]).answers
     with torch.inference_mode():
-        view = {
-            key: as_tensor(seat.view[key][frame])
-            for key in (*policy.input_columns, *policy.schema.control_keys)
-        }
+        view = {key: as_tensor(seat.view[key][frame]) for key in policy.reads}
         x = policy.embed(view).tolist()
     buttons: dict[str, dict[str, float | bool]] = {}
     for name, chance in answer.chance.items():

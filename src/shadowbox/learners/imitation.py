@@ -24,10 +24,13 @@ from shadowbox.learners.imitation_data import (
     episode_labels,
     opponent_labels,
     value_ranges,
+    with_lasting_presses,
+    without_parts,
 )
 from shadowbox.learners.imitation_options import (
     ImitationConfig,
     actionable_frames,
+    lasting_frames,
     needed_columns,
 )
 from shadowbox.model.codec import (
@@ -161,6 +164,7 @@ class ImitationLearner:
         self._terms = (*self.head.names, *auxiliary)
         self._weights = torch.tensor([self.losses[name] for name in self._terms])
         self._sticks = value_ranges(self.schema, self.values.names)
+        self._lasting = lasting_frames(config.lasting)
 
     def to_device(self, batch: Batch, device: torch.device) -> _DeviceBatch:
         """Packed bytes on the device, where they are decoded."""
@@ -238,6 +242,9 @@ class ImitationLearner:
             columns = mirrored_where(
                 self.schema, columns, torch.rand(len(batch.rows), device=batch.rows.device) < 0.5
             )
+        if learning and self.config.part_dropout:
+            columns = without_parts(self.schema, columns, self.config.part_dropout)
+        columns = with_lasting_presses(columns, self._lasting)
         aligned: Aligned[Tensor] = align(self.schema, columns, batch.inside)
         inputs, controls = aligned.for_policy()
         view = from_every_seat(self.schema, {**inputs["state"], **inputs["previous"]}, self.seats)
@@ -245,8 +252,8 @@ class ImitationLearner:
         targets = self.values.only_active(targets, view)
         many = len(self.seats)
         reset, decided = (~aligned.started).repeat(many, 1), aligned.decided.repeat(many, 1)
-        counted = self._counted(view, decided, batch.valid.repeat(many, 1))
-        decisions = decided.sum().clamp(min=1)
+        counted = self._counted(view, targets, decided, batch.valid.repeat(many, 1))
+        decisions = self._decisions(view, decided)
         style = {
             "player": batch.player.t().flatten(),
             "strength": batch.strength.transpose(0, 1).flatten(0, 1),
@@ -259,11 +266,33 @@ class ImitationLearner:
             else prepared
         ), decisions
 
-    def _counted(self, view: Mapping[str, Tensor], decided: Tensor, valid: Tensor) -> Tensor:
+    def _in_mode(self, view: Mapping[str, Tensor]) -> Tensor | None:
+        """Mask of the terms of controls that count now, [S, T, N]; None: all always do."""
+        if (modes := self.values.active(view)) is None:
+            return None
+        return modes.float() @ self.head.members.to(modes.device).float().t() > 0
+
+    def _decisions(self, view: Mapping[str, Tensor], decided: Tensor) -> Tensor:
+        """Decisions that the loss of each term is a mean over, [N], and the auxiliary ones."""
+        modes = self._in_mode(view) if self.config.loss_norm == "own" else None
+        every = decided.sum().expand(len(self._terms))
+        if modes is not None:
+            counted = (decided[..., None] & modes).sum((0, 1))
+            every = torch.cat([counted, every[len(counted) :]])
+        return every.clamp(min=1)
+
+    def _counted(
+        self, view: Mapping[str, Tensor], targets: Tensor, decided: Tensor, valid: Tensor
+    ) -> Tensor:
         """Weight of each term, [S, T, N]."""
         counted = (decided[..., None] & valid[:, None]).float()
-        if (modes := self.values.active(view)) is not None:
-            counted = counted * (modes.float() @ self.head.members.to(counted).t() > 0)
+        if (modes := self._in_mode(view)) is not None:
+            counted = counted * modes
+        if self.config.idle_penalty:
+            used = torch.from_numpy(self.values.kinds != "real").to(targets.device)
+            idle = ~((targets != 0) & used).any(-1, keepdim=True)
+            of_used = (self.head.members & used.cpu()).any(-1).to(targets.device)
+            counted = counted * (1 + self.config.idle_penalty * (idle & of_used))
         if self.config.actionable_when:
             on = actionable_frames(view, self.config.actionable_when)
             counted = counted * torch.where(on, 1.0, self.config.non_actionable_weight)[..., None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,10 +16,13 @@ from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.learners.control_baselines import recorded_values
+from shadowbox.learners.imitation_options import ImitationConfig, lasting_frames
+from shadowbox.model.codec import ControlValues, decode, from_every_seat
 from shadowbox.model.policy import Policy
 from shadowbox.model.strategy.encoder import opponent_numbers
 from shadowbox.train.config import TrainConfig
 
+MOST_COUNTED = 1 << 20  # rows in which presses are counted
 MOST_OPPONENTS = 256  # names that a strategy encoder learns to tell apart
 
 
@@ -118,3 +121,87 @@ def value_ranges(schema: Schema, names: Sequence[str]) -> Tensor:
         for f in fields
     ]
     return torch.tensor(wide)
+
+
+# ---- changes of a batch --------------------------------------------------------------------------
+
+
+def with_lasting_presses(
+    columns: Mapping[str, Tensor], frames: Mapping[str, int]
+) -> dict[str, Tensor]:
+    """Columns [B, R, slots] in which presses of these controls last at least some frames."""
+    changed = dict(columns)
+    for key, least in frames.items():
+        values = columns[key]
+        before = torch.cat([values[:, :1], values[:, :-1]], 1)
+        began = torch.where((values != before) & (values != 0), values, torch.zeros_like(values))
+        held = values
+        for by in range(1, min(least, values.shape[1])):
+            late = torch.cat([torch.zeros_like(began[:, :by]), began[:, :-by]], 1)
+            held = torch.where(held == 0, late, held)
+        changed[key] = held
+    return changed
+
+
+def without_parts(schema: Schema, columns: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Columns [B, R, slots] in which parts of the state are missing for a while.
+
+    A part is the slots that a flag shows (`Group.shown_by`); each is missing in a `share` of the
+    examples, from a random row on and for a random time.
+    """
+    changed, device = dict(columns), next(iter(columns.values())).device
+    batch, rows = next(iter(columns.values())).shape[:2]
+    at = torch.arange(rows, device=device)
+    for flag in dict.fromkeys(flag for group in schema.state for flag in group.shown_by):
+        ends = (torch.rand(2, batch, 1, device=device) * (rows + 1)).sort(0).values
+        chosen = torch.rand(batch, 1, device=device) < share
+        gone = (chosen & (at >= ends[0]) & (at < ends[1]))[..., None]  # [B, R, 1]
+        changed[flag] = changed[flag] & ~gone
+        for group in schema.state:
+            if flag not in group.shown_by:
+                continue
+            of_part = torch.tensor([name == flag for name in group.shown_by], device=device)
+            for key in (f"{group.name}/{field.name}" for field in group.fields):
+                if key in changed:
+                    values = changed[key]
+                    changed[key] = torch.where(gone & of_part, torch.zeros_like(values), values)
+    return changed
+
+
+def class_weights(
+    store: Store,
+    episodes: Array,
+    seats: Sequence[int],
+    values: ControlValues,
+    options: ImitationConfig,
+) -> tuple[str, ...]:
+    """`pos_weights` of the flags: frames up over frames down, of those in which each counts.
+
+    A flag that is never down keeps weight 1, as there is nothing to learn about it; other weights
+    are from 1 / `pos_weight_cap` to `pos_weight_cap`.
+    """
+    most, lasting = options.pos_weight_cap, lasting_frames(options.lasting)
+    modes = (mode.removeprefix("!") for mode in values.modes.values())
+    keys = dict.fromkeys((*store.schema.control_keys, *modes))
+    columns = sampled_rows(store, episodes, tuple(keys), MOST_COUNTED)
+    rows = with_lasting_presses({key: part[None] for key, part in columns.items()}, lasting)
+    view = from_every_seat(store.schema, rows, seats)
+    active, pressed = values.active(view), values.of(view) > 0.5
+    mask = torch.ones_like(pressed) if active is None else active
+    down = (pressed & mask).flatten(0, 1).sum(0).numpy()
+    up = mask.flatten(0, 1).sum(0).numpy() - down
+    found = {
+        values.names[at]: min(max(up[at] / down[at], 1 / most), most)
+        for at in np.flatnonzero((values.kinds == "flag") & (down > 0))
+    }
+    return tuple(f"{name}={weight:.4g}" for name, weight in found.items())
+
+
+def sampled_rows(
+    store: Store, episodes: Array, keys: Sequence[str], most: int
+) -> dict[str, Tensor]:
+    """Columns [T, slots] of evenly spread episodes, one after another, up to about `most` rows."""
+    chosen = episodes[:: max(1, -(-int(store.lengths[episodes].sum()) // most))]
+    rows = store.rows_together(chosen, last=False)
+    packed = torch.from_numpy(rows.view(np.uint8).reshape(len(rows), -1))
+    return decode(store.schema, packed, keys)

@@ -11,9 +11,12 @@ from typing import Any
 
 from shadowbox.cards.rules.conditions import holds_on
 from shadowbox.cards.rules.grammar import parse_rule
-from shadowbox.core.schema import Schema
+from shadowbox.core.schema import Real, Schema
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.codec import has_mirror
+
+LOSS_NORMS = ("own", "all")
+LONGEST_PRESS = 1 << 10  # frames that a press may be made to last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,19 @@ class ImitationConfig:
     non_actionable_weight: float = 0.0
     # share of the segments without any change of a control that is kept; each then counts 1 / share
     static_segment_keep: float = 1.0
+    # what the loss of a control is a mean over: own (frames in which it counts, by its mode) or all
+    loss_norm: str = "own"
+    # largest pos_weight of a flag, which is its frames up over its frames down, of those in which it
+    # counts on the training side; 0: none is counted
+    pos_weight_cap: float = 0.0
+    # added to the weight of flags and choices in frames in which none of them is used
+    idle_penalty: float = 0.0
+    # frames for which a press lasts at least, such as control/hotbar=5: a press of one frame, whose
+    # exact frame no model can know, never reaches a probability of one half
+    lasting: tuple[str, ...] = ()
+    # share of the segments in which a part of the state that may be missing, such as a hand, is
+    # missing for a while (for each part; the schema's `shown_by`)
+    part_dropout: float = 0.0
     # with a strategy encoder, weights of predicting the opponent's next keys, and its name
     strategy_coef: float = 0.1
     identity_coef: float = 0.1
@@ -59,6 +75,17 @@ class ImitationConfig:
                 f"imitation: non_actionable_weight is {self.non_actionable_weight}, "
                 "0 to 1 is needed"
             )
+        if self.loss_norm not in LOSS_NORMS:
+            raise UsageError(
+                f"imitation: loss_norm is '{self.loss_norm}': "
+                f"{did_you_mean(self.loss_norm, LOSS_NORMS)}"
+            )
+        if self.idle_penalty < 0 or self.pos_weight_cap < 0 or not 0 <= self.part_dropout < 1:
+            raise UsageError(
+                "imitation: expected idle_penalty >= 0, pos_weight_cap >= 0 and part_dropout from 0 "
+                f"to below 1 (got {self.idle_penalty}, {self.pos_weight_cap}, {self.part_dropout})"
+            )
+        lasting_frames(self.lasting)
 
 
 def require_possible(schema: Schema, config: ImitationConfig) -> None:
@@ -72,8 +99,30 @@ def require_possible(schema: Schema, config: ImitationConfig) -> None:
         raise UsageError(
             f"imitation: {schema.name} declares no mirror, so there is nothing to exchange"
         )
+    for key in lasting_frames(config.lasting):
+        if key not in schema.control_keys or isinstance(schema.columns[key].field, Real):
+            raise UsageError(
+                f"imitation: lasting: {schema.name} has no button or choice '{key}': "
+                f"{did_you_mean(key, schema.control_keys)}"
+            )
+    if config.part_dropout and not any(group.shown_by for group in schema.state):
+        raise UsageError(f"imitation: {schema.name} declares no part that may be missing")
     for condition in config.actionable_when:
         _require_condition(schema, condition)
+
+
+def lasting_frames(texts: Sequence[str]) -> dict[str, int]:
+    """Frames by control of texts such as control/hotbar=5."""
+    found = {}
+    for text in texts:
+        key, _, number = text.partition("=")
+        if not number.isdecimal() or not 1 <= int(number) <= LONGEST_PRESS:
+            raise UsageError(
+                f"imitation: lasting '{text}': expected a control and a number of frames from 1 to "
+                f"{LONGEST_PRESS:,}, such as control/hotbar=5"
+            )
+        found[key] = int(number)
+    return found
 
 
 def _require_condition(schema: Schema, text: str) -> None:
@@ -109,6 +158,8 @@ def needed_columns(schema: Schema, keys: Sequence[str], config: ImitationConfig)
     wanted |= dict.fromkeys(
         m.removeprefix("!") for key in schema.control_keys if (m := schema.columns[key].field.when)
     )
+    if config.part_dropout:
+        wanted |= dict.fromkeys(flag for group in schema.state for flag in group.shown_by)
     if config.mirror:
         for key in list(wanted):
             group, rule = schema.columns[key].group, schema.columns[key].field.mirror

@@ -14,8 +14,10 @@ from shadowbox.errors import UsageError
 from shadowbox.learners.control_baselines import ControlBaselines, count_pressed
 from shadowbox.learners.imitation import ImitationLearner
 from shadowbox.learners.imitation_data import (
+    class_weights,
     opponent_names,
     player_names,
+    sampled_rows,
     segment_batches,
     split_episodes,
     validation_episodes,
@@ -27,13 +29,14 @@ from shadowbox.model.codec import (
     ControlValues,
 )
 from shadowbox.model.design import PRESETS, SEATS
-from shadowbox.model.embedding import visible_columns
+from shadowbox.model.embedding import ColumnEmbedding, visible_columns
 from shadowbox.model.vocabulary import fit_vocabulary
 from shadowbox.play.restored_policy import start_strategy
 from shadowbox.train.config import TrainConfig
 from shadowbox.train.protocols import TrainTask
 
 MOST_COUNTED = 1 << 21  # rows in which combinations of controls are counted
+MOST_NORMALIZED = 1 << 17  # rows of which mean and deviation of the inputs are taken
 
 
 def prepare(
@@ -71,6 +74,9 @@ def prepare(
     )
     model = policy.build_policy(schema, arguments, config.seed, encoding)
     start_strategy(model, strategy_from)
+    if isinstance(model.embed, ColumnEmbedding) and model.embed.normalize:
+        keys = (*model.input_columns, *schema.control_keys)
+        model.embed.fit(sampled_rows(store, sides["train"], keys, MOST_NORMALIZED))
     seats = options.seats or tuple(range(schema.players))
     found = count_pressed(store, sides["train"], seats, model.values, MOST_COUNTED)
     baselines = ControlBaselines(model.values, model.head.parts, found)
@@ -137,6 +143,8 @@ def policy_arguments(
     values = ControlValues(
         schema, changes.get("output_controls", PRESETS.get(preset, {}).get("output_controls", ()))
     )
+    if options.pos_weight_cap and not changes.get("pos_weights"):
+        changes["pos_weights"] = class_weights(store, train, seats, values, options)
     found = count_pressed(store, train, seats, values, MOST_COUNTED)
     return policy.preset_arguments(
         preset, can, fit_vocabulary(values, found.now), encoding, **changes

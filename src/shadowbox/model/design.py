@@ -54,10 +54,14 @@ class HeadConfig:
     head: str = "chain"  # a name in model/heads.py
     head_width: int = 128
     reals: str = "regression"  # reals of an independent head: regression or mixture
+    # choices of an independent head: change (whether the last value changes, and to which), or
+    # plain (each value anew)
+    choices: str = "change"
 
     def __post_init__(self) -> None:
         _between(self, WIDEST, head_width=1)
         _one_of(self, "reals", ("regression", "mixture"))
+        _one_of(self, "choices", ("change", "plain"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +70,13 @@ class TrainingNoise:
 
     prev_control_dropout: float = 0.0  # share of segments whose previous controls are hidden
     prev_control_noise: float = 0.0  # share of frames whose previous controls are random
+    # share of segments whose previous controls the policy draws itself (scheduled sampling)
+    prev_control_own: float = 0.0
 
     def __post_init__(self) -> None:
         _share(self, "prev_control_dropout")
         _share(self, "prev_control_noise")
+        _share(self, "prev_control_own")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +88,11 @@ class PolicyConfig:
     loss: LossOptions = field(default_factory=LossOptions)
     noise: TrainingNoise = field(default_factory=TrainingNoise)
     relative_positions: bool = False  # add distances from the own slot to the inputs
+    # reals of the state with mean 0 and deviation 1 in the episodes of the training side
+    normalize: bool = False
+    # own and other controls of the frame before are inputs; false: a policy that copies nothing, and
+    # plays as it does given recorded controls
+    previous_controls: bool = True
     delay: int = 0  # frames by which the game is seen late; own controls are not delayed
     # delays of which each player has one in every training match, an input of the policy
     delays: tuple[int, ...] = ()
@@ -107,6 +119,14 @@ class PolicyConfig:
             raise UsageError(
                 f"delays {list(self.delays)} with delay {self.delay}: give one of the two, "
                 "and more than a delay of 0"
+            )
+        noise = self.noise
+        if not self.previous_controls and (
+            noise.prev_control_dropout or noise.prev_control_noise or noise.prev_control_own
+        ):
+            raise UsageError(
+                "prev_control_dropout, prev_control_noise and prev_control_own change previous "
+                "controls, which this policy does not see: set them to 0, or previous_controls to true"
             )
         if self.mask and self.head.head != "categorical":
             raise UsageError(f"mask needs the head 'categorical' (got '{self.head.head}')")

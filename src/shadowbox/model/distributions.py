@@ -79,6 +79,8 @@ class ControlDistribution(nn.Module):
 class FlagDistribution(ControlDistribution):
     """Independent flags, each with one logit."""
 
+    weights: Tensor | None
+
     def __init__(
         self,
         keys: Sequence[str],
@@ -89,9 +91,10 @@ class FlagDistribution(ControlDistribution):
         """`scale` multiplies the loss; for a mean over flags it is 1 / their number."""
         super().__init__("flags", keys, at, width=len(keys), draws=len(keys))
         self.options, self.scale = options, scale
+        self.register_buffer("weights", options.weights_of(keys), persistent=False)
 
     def loss(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        return self.options.loss_of(output, values) * self.scale
+        return self.options.loss_of(output, values, self.weights) * self.scale
 
     def log_prob(  # noqa: D102
         self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0
@@ -123,7 +126,7 @@ class FlagDistribution(ControlDistribution):
         return (_events(self._logits(other), p) - _events(logit, p)).sum(-1)
 
     def _logits(self, output: Tensor, temperature: float = 1.0) -> Tensor:
-        logit = self.options.unbiased_logits(output) / temperature
+        logit = self.options.unbiased_logits(output, self.weights) / temperature
         return logit if self.bias is None else logit + self.bias
 
 

@@ -16,13 +16,17 @@ from shadowbox.model.relative_positions import RelativePositions
 
 # values of a choice; a larger choice is an identifier (such as a seed) and is not embedded
 MOST_EMBEDDED = 1 << 16
+SMALLEST_SPREAD = 1e-6  # of a normalized real; one that never changes stays as it is
+FARTHEST = 10.0  # deviations from the mean; beyond, a normalized real is cut off
 
 
 class ColumnEmbedding(nn.Module):
     """Columns [..., slots] -> features [..., width].
 
     Reals are multiplied by their scale, flags are 0 or 1, choices are looked up in tables. With
-    `relative_positions`, distances from the own slot are added (`model/relative_positions.py`).
+    `relative_positions`, distances from the own slot are added (`model/relative_positions.py`). With
+    `normalize`, reals of the state are shifted and scaled once more by `fit`, so that they have mean 0
+    and deviation 1; those of slots that were not found stay 0.
 
     Of private groups only the own slots are read, and no distances are added then. All slots of a
     column share its part of a table; columns whose embeddings are equally wide share a table. The
@@ -30,15 +34,28 @@ class ColumnEmbedding(nn.Module):
     """
 
     scale: Tensor
+    center: Tensor  # of the reals, after the scale
+    spread: Tensor
 
     def __init__(
-        self, schema: Schema, keys: Iterable[str], *, relative_positions: bool = False
+        self,
+        schema: Schema,
+        keys: Iterable[str],
+        *,
+        relative_positions: bool = False,
+        normalize: bool = False,
     ) -> None:
         super().__init__()
         chosen = [_readable(schema.columns[key], schema.players) for key in keys]
         self.reals = [column.key for column in chosen if isinstance(column.field, Real)]
         self.flags = [column.key for column in chosen if isinstance(column.field, Flag)]
         self.register_buffer("scale", _scales(chosen), persistent=False)
+        self.shown_by = _flags_of_reals(chosen) if normalize else {}
+        self.state_keys = frozenset(schema.state_keys)
+        self.normalize = normalize
+        if normalize:
+            self.register_buffer("center", torch.zeros_like(self.scale))
+            self.register_buffer("spread", torch.ones_like(self.scale))
         self.choices: dict[str, list[str]] = {}  # width -> its columns
         self.tables = nn.ModuleDict()
         for width in sorted({embedded_width(c) for c in chosen if isinstance(c.field, Choice)}):
@@ -72,7 +89,7 @@ class ColumnEmbedding(nn.Module):
         reals = _concatenated(columns, self.reals) if self.reals else None
         flags = _concatenated(columns, self.flags) if self.flags else None
         if reals is not None:
-            parts.append(reals * self.scale)
+            parts.append(self._of_order_one(columns, reals * self.scale))
         if flags is not None:
             parts.append(flags.float())
         if reals is not None and self.distances is not None:
@@ -81,6 +98,35 @@ class ColumnEmbedding(nn.Module):
             rows = _concatenated(columns, keys) + getattr(self, f"first_{width}")
             parts.append(self.tables[width](rows).flatten(-2))
         return torch.cat([*parts, *more], dim=-1)
+
+    @torch.no_grad()
+    def fit(self, columns: Mapping[str, Tensor]) -> None:
+        """Take center and spread from columns [T, slots], where their slots were found."""
+        if not self.normalize or not self.reals:
+            return
+        reals = _concatenated(columns, self.reals).double() * self.scale.double()
+        counted = self._shown(columns, reals) if self.shown_by else torch.ones_like(reals)
+        many = counted.sum(0).clamp(min=1)
+        center = (reals * counted).sum(0) / many
+        spread = (((reals - center).square() * counted).sum(0) / many).sqrt()
+        own = [key in self.state_keys for key in self.reals for _ in range(self._slots[key])]
+        known = torch.tensor(own, device=spread.device) & (spread > SMALLEST_SPREAD)
+        self.center.copy_(torch.where(known, center, 0.0))
+        self.spread.copy_(torch.where(known, spread, 1.0))
+
+    def _of_order_one(self, columns: Mapping[str, Tensor], reals: Tensor) -> Tensor:
+        """Scaled reals [..., n] with mean 0 and deviation 1, if `fit` was asked to."""
+        if not self.normalize:
+            return reals
+        found = ((reals - self.center) / self.spread).clamp(-FARTHEST, FARTHEST)
+        return found * self._shown(columns, found) if self.shown_by else found
+
+    def _shown(self, columns: Mapping[str, Tensor], reals: Tensor) -> Tensor:
+        """1 for reals whose slot was found, else 0: [..., n]."""
+        shown = torch.ones_like(reals)
+        for flag, places in self.shown_by.items():
+            shown[..., places] = columns[flag][..., :1].to(reals)
+        return shown
 
     def describe(self) -> list[tuple[str, int, int]]:
         """Spans of the features in order: (column[slot], first, end)."""
@@ -190,6 +236,22 @@ def visible_columns(schema: Schema) -> tuple[str, ...]:
 
 def _concatenated(columns: Mapping[str, Tensor], keys: list[str]) -> Tensor:
     return torch.cat([columns[key] for key in keys], dim=-1)
+
+
+def _flags_of_reals(columns: list[Column]) -> dict[str, list[int]]:
+    """Places of the reals that each flag shows, among all reals; only flags among the columns."""
+    names = [
+        flag
+        for column in columns
+        if isinstance(column.field, Real)
+        for flag in column.group.shown_by or ("",) * column.slots
+    ]
+    known = {column.key for column in columns}
+    return {
+        flag: [at for at, name in enumerate(names) if name == flag]
+        for flag in dict.fromkeys(names)
+        if flag in known
+    }
 
 
 def _scales(columns: list[Column]) -> Tensor:

@@ -352,9 +352,10 @@ def _independent_parts(
     if of_kind[Flag]:
         keys, places = zip(*of_kind[Flag], strict=True)
         parts.append(FlagDistribution(keys, places, loss, 1 / len(keys) if seed else 1.0))
-    for factor in control_factors(values):
-        if factor.kind == "choice":
-            parts.append(
-                CodebookDistribution(factor.name, factor.keys, factor.at, vocabulary[factor.name])
-            )
+    choice = _CategoricalDistribution if config.choices == "plain" else CodebookDistribution
+    parts += [
+        choice(factor.name, factor.keys, factor.at, vocabulary[factor.name])
+        for factor in control_factors(values)
+        if factor.kind == "choice"
+    ]
     return parts

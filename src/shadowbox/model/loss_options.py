@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,8 @@ class LossOptions:
     # nll, or seed: mean squared error of squashed reals, and mean of the flags' cross-entropies
     loss: str = "nll"
     pos_weight: float = 1.0  # weight w of the event; the learned logit is then ln w too high
+    # further weights of single flags of an independent head, such as control/jump=12
+    pos_weights: tuple[str, ...] = ()
     # exponent of the focal loss, which weights well predicted cases less; inverted in closed form
     focal_gamma: float = 0.0
     label_smoothing: float = 0.0  # share of the target that is spread evenly
@@ -43,9 +46,29 @@ class LossOptions:
                 f"expected pos_weight > 0, focal_gamma >= 0, 0 <= label_smoothing < 1 and a finite "
                 f"logit_bias (got {self})"
             )
+        self.weights_of(())  # refused here, where they are given
 
-    def loss_of(self, logit: Tensor, event: Tensor) -> Tensor:
-        """Weighted loss of events (0 or 1), in nats."""
+    def weights_of(self, keys: Sequence[str]) -> Tensor | None:
+        """Weight of the event of each of these controls; None: all have `pos_weight`."""
+        if not self.pos_weights:
+            return None
+        found = dict.fromkeys(keys, self.pos_weight)
+        for text in self.pos_weights:
+            key, _, number = text.partition("=")
+            try:
+                weight = float(number)
+            except ValueError:
+                weight = math.nan
+            if not (0 < weight < math.inf) or (keys and key not in keys):
+                raise UsageError(
+                    f"pos_weights: '{text}' is not a control with a weight above 0, such as "
+                    f"control/jump=12"
+                )
+            found[key] = self.pos_weight * weight
+        return torch.tensor([found[key] for key in keys], device="cpu")
+
+    def loss_of(self, logit: Tensor, event: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Weighted loss of events (0 or 1), in nats; `weights` of each instead of `pos_weight`."""
         target = event * (1 - self.label_smoothing) + self.label_smoothing / 2
         yes, no = functional.softplus(-logit), functional.softplus(logit)  # -log q, -log (1 - q)
         if self.focal_gamma:
@@ -53,9 +76,10 @@ class LossOptions:
                 torch.exp(-self.focal_gamma * no) * yes,
                 torch.exp(-self.focal_gamma * yes) * no,
             )
-        return self.pos_weight * target * yes + (1 - target) * no
+        weight = self.pos_weight if weights is None else weights
+        return weight * target * yes + (1 - target) * no
 
-    def unbiased_logits(self, logit: Tensor) -> Tensor:
+    def unbiased_logits(self, logit: Tensor, weights: Tensor | None = None) -> Tensor:
         """Logit of the event, from the logit that minimizes the loss; adds `logit_bias`."""
         if self.raw_logits:
             return logit + self.logit_bias
@@ -69,7 +93,7 @@ class LossOptions:
                 torch.exp(-log_q) - self.focal_gamma * log_q * torch.exp(-log_rest)
             )
             logit = up - down
-        logit = logit - math.log(self.pos_weight)
+        logit = logit - (math.log(self.pos_weight) if weights is None else weights.log())
         if self.label_smoothing:
             p = (torch.sigmoid(logit) - self.label_smoothing / 2) / (1 - self.label_smoothing)
             logit = torch.logit(p.clamp(SMALLEST, 1 - SMALLEST))

@@ -17,11 +17,11 @@ from shadowbox.core.encoding import Encoding
 from shadowbox.core.schema import Schema
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.codec import ControlValues, View
-from shadowbox.model.delay import delay_feature, delayed
 from shadowbox.model.design import DELAY, PRESETS, PolicyConfig
 from shadowbox.model.embedding import ColumnEmbedding, EncodingEmbedding
 from shadowbox.model.head_registry import build_head, value_head
 from shadowbox.model.heads import Temperature, Vocabulary
+from shadowbox.model.inputs import delay_feature, delayed, with_control_noise, with_own_controls
 from shadowbox.model.masks import action_mask, masked
 from shadowbox.model.predictions import PolicyOutput, _ActionEvaluation, _Decision
 from shadowbox.model.strategy.encoder import StrategyEncoder
@@ -41,8 +41,9 @@ class _Features(NamedTuple):
 
 
 class Policy(nn.Module):
-    """Embedding, trunk and head. `input_columns` are the state columns that it reads.
+    """Embedding, trunk and head. `input_columns` are the state columns that it embeds.
 
+    `reads` are all columns that a view must have: with controls, and flags of their modes.
     `draws` is the number of uniform numbers that a decision takes; `parts` names the parts of a
     decision in order.
     """
@@ -61,13 +62,17 @@ class Policy(nn.Module):
         self.schema, self.config = schema, config
         self.input_columns = tuple(key for key in input_columns if key in schema.state_keys)
         self.values = ControlValues(schema, config.output_controls)
+        modes = (mode.removeprefix("!") for mode in self.values.modes.values())
+        self.reads = tuple(dict.fromkeys((*self.input_columns, *schema.control_keys, *modes)))
+        before = schema.control_keys if config.previous_controls else ()
         self.embed = (
             EncodingEmbedding(encoding)
             if encoding
             else ColumnEmbedding(
                 schema,
-                (*self.input_columns, *schema.control_keys),
+                (*self.input_columns, *before),
                 relative_positions=config.relative_positions,
+                normalize=config.normalize,
             )
         )
         self.style = (
@@ -78,7 +83,7 @@ class Policy(nn.Module):
         self.strategy = (
             StrategyEncoder(
                 schema,
-                (*self.input_columns, *schema.control_keys),
+                (*self.input_columns, *before),
                 config.strategy,
                 config.opponents,
             )
@@ -92,7 +97,7 @@ class Policy(nn.Module):
             + (self.strategy.out if self.strategy else 0)
             + bool(config.delays)
         )
-        places = self.embed.places(schema.control_keys, self.values.slots)
+        places = self.embed.places(before, self.values.slots)
         own = torch.zeros(width, dtype=torch.bool)
         own[places] = True
         self.register_buffer("own", own, persistent=False)  # features of the own previous controls
@@ -245,11 +250,15 @@ class Policy(nn.Module):
         `style` then has the number of each `opponent` [B], if known.
         """
         memory = self.initial(len(reset), reset.device)
-        view = (
-            self.with_control_noise(view)
-            if self.training and self.config.noise.prev_control_noise
-            else view
-        )
+        if self.training and (share := self.config.noise.prev_control_noise):
+            view = with_control_noise(self.values, self.head, share, view)
+        if self.training and (share := self.config.noise.prev_control_own):
+
+            def draw(some: View, rows: Tensor) -> Tensor:
+                own_style = {key: values[rows] for key, values in (style or {}).items()}
+                return self._drawn(some, controls[rows], reset[rows], own_style or None)
+
+            view = with_own_controls(self.values, draw, share, view, reset)
         seen = self._features(view, memory, reset, style)
         h, _ = self.trunk.seq(seen.x, memory, reset)
         costs = self.head.learn(h, controls, self.values.of(view), seen.hidden)
@@ -259,28 +268,12 @@ class Policy(nn.Module):
         masked = [cost * counted for cost, counted in tasks.values()]
         return torch.cat([costs, torch.stack(masked, -1)], -1)
 
-    def with_control_noise(self, view: View) -> View:
-        """View in which the previous own controls of a few frames are drawn uniformly.
-
-        In recordings, controls are never held where that makes no sense; a policy that never saw
-        such a state would hold them forever.
-        """
-        example = next(iter(view.values()))
-        chosen = (
-            torch.rand(example.shape[:2], device=example.device)
-            < self.config.noise.prev_control_noise
-        )
-        drawn, slots = (
-            self.values.columns(self.head.sample_uniform(chosen.shape).to(example.device)),
-            self.values.slots,
-        )
-        noisy = dict(view)
-        for key in (key for keys in self.values.sources for key in keys):
-            own, others = view[key][..., :slots], view[key][..., slots:]
-            noisy[key] = torch.cat(
-                [torch.where(chosen[..., None], drawn[key].to(own.dtype), own), others], -1
-            )
-        return noisy
+    @torch.no_grad()
+    def _drawn(self, view: View, controls: Tensor, reset: Tensor, style: View | None) -> Tensor:
+        """Controls [B, T, V] drawn at each position, given the recorded ones before it."""
+        seen, _ = self.seq(view, controls, reset, style=style)
+        noise = torch.rand(*controls.shape[:-1], self.draws, device=reset.device)
+        return self.values.only_active(seen.drawn(noise), view)
 
     def describe(self) -> list[tuple[str, int, int]]:
         """Spans (name, first, end) of a frame's input vector in order; columns carry their slot."""

@@ -90,7 +90,7 @@ class PolicyAgent:
 
         tuned = self.calibration = calibration or {}
         self.temperatures = head_temperatures(policy, sampling.temperature, tuned)
-        # [draws, 2]: up and held; None: it draws
+        # [flags, 2]: up and held; None: it draws
         self.limits = press_limits(policy, sampling.threshold, tuned.get("thresholds", {}))
         if sampling.bias or sampling.offsets:
             fitted = tuned.get("offsets", {}) if sampling.offsets else None
@@ -102,7 +102,6 @@ class PolicyAgent:
         if sampling.player or sampling.strength is not None:
             style = policy.style_of([sampling.player] * block, [sampling.strength] * block)
             self.style = {key: values.to(self.device) for key, values in style.items()}
-        self.reads = (*policy.input_columns, *policy.schema.control_keys)
         self.buttons = [
             key for key in policy.values.keys if policy.schema.columns[key].field.kind == "flag"
         ]
@@ -160,7 +159,8 @@ class PolicyAgent:
                 rows = slice(first, first + self.block)
                 fresh = self._on_device(_filled(state["fresh"][rows], self.block))
                 shown = {
-                    key: self._on_device(_filled(view[key][rows], self.block)) for key in self.reads
+                    key: self._on_device(_filled(view[key][rows], self.block))
+                    for key in self.policy.reads
                 }
                 if self.policy.config.delays:
                     late = self._torch.full((self.block, 1), float(self.delay))
@@ -304,7 +304,10 @@ class PolicyAgent:
             held = np.concatenate(
                 [view[key][:, : self.policy.values.slots] for key in self.buttons], 1
             ).astype(bool)
-            return np.asarray(np.where(held, self.limits[:, 1], self.limits[:, 0]), np.float32)
+            limits = np.where(held, self.limits[:, 1], self.limits[:, 0])
+            # the draws of choices follow; the middle one is of the likely value
+            rest = np.full((len(limits), self.policy.draws - limits.shape[1]), 0.5)
+            return np.concatenate([limits, rest], 1).astype(np.float32)
         seeds, frame, players = (state[name][:, None] for name in ("seeds", "frame", "players"))
         uniform = noise(seeds, frame, players, DRAW + np.arange(self.policy.draws))
         # rounding to f32 could make a 1

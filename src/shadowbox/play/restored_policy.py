@@ -46,7 +46,7 @@ def restore_policy(
     require_readable(
         found.about.schema,
         schema,
-        (*model.input_columns, *found.about.schema.control_keys),
+        model.reads,
         f"checkpoint {found.path}",
     )
     checkpoint.load_weights(model, found.weights, str(found.path))
@@ -161,8 +161,9 @@ def value_names(policy: Policy) -> list[str]:
 def press_limits(
     policy: Policy, threshold: float | None, tuned: Mapping[str, Mapping[str, float]]
 ) -> Array | None:
-    """Thresholds of each button while it is up and while it is held, [draws, 2]; None: it draws.
+    """Thresholds of each button while it is up and while it is held, [flags, 2]; None: it draws.
 
+    Choices take the middle of their distribution, so one value if it is likelier than all others.
     A negative `threshold` stands for those of `tuned`, each button's own.
     """
     if threshold is None:
@@ -172,7 +173,8 @@ def press_limits(
         for name, kind in zip(value_names(policy), policy.values.kinds, strict=True)
         if kind == "flag"
     ]
-    if policy.config.head.head != "independent" or policy.draws != len(names):
+    drawn = "real" in policy.values.kinds and policy.config.head.reals == "mixture"
+    if policy.config.head.head != "independent" or drawn:
         raise UsageError(
             "thresholds are for policies that decide each button on its own; "
             f"this one ({policy.config.head.head}) draws"

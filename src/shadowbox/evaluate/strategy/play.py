@@ -100,7 +100,7 @@ class _Recorder:
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
         """Decide, and keep the view of a decision."""
         if self.frame % self.agent.policy.config.repeat == 0:
-            self.views.append({key: view[key].copy() for key in self.agent.reads})
+            self.views.append({key: view[key].copy() for key in self.agent.policy.reads})
         self.frame += 1
         return self.agent.act(view, state)
 

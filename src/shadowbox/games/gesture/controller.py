@@ -169,7 +169,7 @@ def certain(keys: Mapping[str, float]) -> _Answers:
     look = np.array([keys.get("look_yaw", 0.0), keys.get("look_pitch", 0.0)])
     return _Answers(
         np.array([float(keys.get(name, 0.0)) for name in KEYS]),
-        float(np.any(look)),
+        float(keys.get("looking", np.any(look))),
         look,
         hotbar,
         np.array([keys.get("cursor_x", 0.0), keys.get("cursor_y", 0.0)]),

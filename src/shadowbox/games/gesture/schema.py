@@ -83,6 +83,7 @@ _POSE_GROUP = Group(
     "pose",
     slots=len(POSE_LANDMARKS),
     mirror_slots=tuple(POSE_LANDMARKS.index(_other_side(name)) for name in POSE_LANDMARKS),
+    shown_by=("seen/pose",) * len(POSE_LANDMARKS),
     doc="Landmarks of the body, from the middle of the hips, in the order of POSE_LANDMARKS.",
     fields=(
         *_LANDMARK,
@@ -93,6 +94,7 @@ _HAND_GROUP = Group(
     "hand",
     slots=HAND_SLOTS,
     mirror_slots=tuple((slot + len(HAND_LANDMARKS)) % HAND_SLOTS for slot in range(HAND_SLOTS)),
+    shown_by=tuple(f"seen/{hand}_hand" for hand in HANDS for _ in HAND_LANDMARKS),
     doc="Landmarks of the left hand, then of the right one, in the order of HAND_LANDMARKS.",
     fields=_LANDMARK,
 )
@@ -193,10 +195,11 @@ OLDER_ORDER = (*ACTIONS[:9], *LOOK, *ACTIONS[9:], *HOTBAR, *CURSOR, *INVENTORY)
 _SIDES = {"strafe_left": "strafe_right", "strafe_right": "strafe_left"}
 
 
-def _stick(name: str, unit: str, when: str, mirror: str, doc: str) -> Real:
+def _stick(name: str, unit: str, when: str, mirror: str, doc: str, scale: float = 1.0) -> Real:
     """Control between -1 and 1."""
     return Real(
         name,
+        scale=scale,
         low=-1,
         high=1,
         store="f2",
@@ -222,8 +225,8 @@ _CONTROL_GROUP = Group(
             for name in ACTIONS
         ),
         Flag("looking", when=IN_PLAY, doc="gate of the look: off means no turn"),
-        _stick("look_yaw", f"{FULL_TURN_RATE:.0f} degrees/s", IN_PLAY, "negate", "to the right"),
-        _stick("look_pitch", f"{FULL_TURN_RATE:.0f} degrees/s", IN_PLAY, "keep", "downward"),
+        _stick("look_yaw", f"{FULL_TURN_RATE:.0f} degrees/s", IN_PLAY, "negate", "to the right", 4),
+        _stick("look_pitch", f"{FULL_TURN_RATE:.0f} degrees/s", IN_PLAY, "keep", "downward", 4),
         Choice(
             "hotbar",
             1 + SLOTS,
@@ -231,8 +234,8 @@ _CONTROL_GROUP = Group(
             when=IN_PLAY,
             doc="in the frame of a change only",
         ),
-        _stick("cursor_x", "half a screen", IN_SCREEN, "negate", "to the right of the middle"),
-        _stick("cursor_y", "half a screen", IN_SCREEN, "keep", "below the middle"),
+        _stick("cursor_x", "half a screen", IN_SCREEN, "negate", "to the right of the middle", 3),
+        _stick("cursor_y", "half a screen", IN_SCREEN, "keep", "below the middle", 3),
         *(Flag(name, when=IN_SCREEN) for name in INVENTORY),
     ),
 )
