@@ -1,4 +1,4 @@
-"""Curriculum: stages of a card, each with opponents, a reward and settings of its own.
+"""Curriculum: stages of a card, each with opponents, a reward, settings and frozen parts of its own.
 
 A stage ends when its `gate` holds, and gives way to the one before when its `regress` rule holds.
 Both are rules over the lines that the learner writes, such as `play/recent.based.low >= 0.9`.

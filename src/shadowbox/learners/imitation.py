@@ -165,6 +165,9 @@ class ImitationLearner:
         self._weights = torch.tensor([self.losses[name] for name in self._terms])
         self._sticks = value_ranges(self.schema, self.values.names)
         self._lasting = lasting_frames(config.lasting)
+        self.frozen: Tensor | None = (
+            None  # mask of terms [N] that are not learned now; None: all are
+        )
 
     def to_device(self, batch: Batch, device: torch.device) -> _DeviceBatch:
         """Packed bytes on the device, where they are decoded."""
@@ -189,6 +192,8 @@ class ImitationLearner:
         costs = (
             model(prepared.view, prepared.targets, prepared.reset, prepared.style) * counted
         ).sum((0, 1)) / decisions
+        if self.frozen is not None:
+            costs = costs.where(~self.frozen.to(costs.device), 0.0)
         total = (costs * self._weights.to(costs.device)).sum()
         found: dict[str, Tensor] = {}
         # slots of a control share its name

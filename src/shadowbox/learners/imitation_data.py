@@ -181,9 +181,7 @@ def class_weights(
     are from 1 / `pos_weight_cap` to `pos_weight_cap`.
     """
     most, lasting = options.pos_weight_cap, lasting_frames(options.lasting)
-    modes = (mode.removeprefix("!") for mode in values.modes.values())
-    keys = dict.fromkeys((*store.schema.control_keys, *modes))
-    columns = sampled_rows(store, episodes, tuple(keys), MOST_COUNTED)
+    columns = sampled_rows(store, episodes, values.read_beside(()), MOST_COUNTED)
     rows = with_lasting_presses({key: part[None] for key, part in columns.items()}, lasting)
     view = from_every_seat(store.schema, rows, seats)
     active, pressed = values.active(view), values.of(view) > 0.5

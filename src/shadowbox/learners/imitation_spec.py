@@ -21,6 +21,7 @@ class _ImitationSpec(LearnerSpec):
     """Learner that imitates the players of a store."""
 
     needs = frozenset({"store"})
+    takes = frozenset({"stages"})
 
     @property
     def defaults(self) -> Mapping[str, Any]:
@@ -38,7 +39,11 @@ class _ImitationSpec(LearnerSpec):
         import torch
 
         from shadowbox.learners.imitation import declare_metrics
-        from shadowbox.learners.imitation_task import imitation_config, policy_arguments
+        from shadowbox.learners.imitation_task import (
+            STAGE_LINES,
+            imitation_config,
+            policy_arguments,
+        )
         from shadowbox.model import policy
         from shadowbox.model.strategy.encoder import auxiliary_weights
         from shadowbox.train.schedule import count, freeze_parameters
@@ -62,7 +67,10 @@ class _ImitationSpec(LearnerSpec):
         return ModelSummary(
             arguments,
             count(model.parameters()),
-            metric_info(*declare_metrics(model.head, model.values, auxiliary=auxiliary)),
+            metric_info(
+                *declare_metrics(model.head, model.values, auxiliary=auxiliary),
+                lines=STAGE_LINES if inputs.stages else {},
+            ),
             exact=inputs.store is not None
             or (model.config.head.head != "chain" and not model.config.strategy),
         )
@@ -116,6 +124,7 @@ class _ImitationSpec(LearnerSpec):
             strategy_from=spec.learner.get("strategy_from", ""),
             facts=inputs.facts,
             resume=inputs.resume,
+            stages=inputs.stages,
             **self._shown(spec),
             **spec.model,
         )

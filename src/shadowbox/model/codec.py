@@ -221,6 +221,11 @@ class ControlValues:
         ]
         return torch.stack(masks, -1)
 
+    def read_beside(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """State columns, all controls, and the flags of their modes: what a policy reads."""
+        modes = (mode.removeprefix("!") for mode in self.modes.values())
+        return tuple(dict.fromkeys((*columns, *self.schema.control_keys, *modes)))
+
     def only_active(self, values: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Values [..., V], neutral where their mode is off."""
         active = self.active(columns)

@@ -62,8 +62,7 @@ class Policy(nn.Module):
         self.schema, self.config = schema, config
         self.input_columns = tuple(key for key in input_columns if key in schema.state_keys)
         self.values = ControlValues(schema, config.output_controls)
-        modes = (mode.removeprefix("!") for mode in self.values.modes.values())
-        self.reads = tuple(dict.fromkeys((*self.input_columns, *schema.control_keys, *modes)))
+        self.reads = self.values.read_beside(self.input_columns)
         before = schema.control_keys if config.previous_controls else ()
         self.embed = (
             EncodingEmbedding(encoding)
@@ -90,13 +89,7 @@ class Policy(nn.Module):
             if config.strategy
             else None
         )
-        width = (
-            self.embed.width
-            + bool(config.noise.prev_control_dropout)
-            + (self.style.width if self.style else 0)
-            + (self.strategy.out if self.strategy else 0)
-            + bool(config.delays)
-        )
+        width = self.embed.width + sum(self._appended().values())
         places = self.embed.places(before, self.values.slots)
         own = torch.zeros(width, dtype=torch.bool)
         own[places] = True
@@ -278,15 +271,19 @@ class Policy(nn.Module):
     def describe(self) -> list[tuple[str, int, int]]:
         """Spans (name, first, end) of a frame's input vector in order; columns carry their slot."""
         spans, at = self.embed.describe(), self.embed.width
-        for name, width in (
-            ("history hidden", bool(self.config.noise.prev_control_dropout)),
-            ("style", self.style.width if self.style else 0),
-            ("strategy", self.strategy.out if self.strategy else 0),
-            (DELAY, bool(self.config.delays)),
-        ):
+        for name, width in self._appended().items():
             spans += [(name, at, at + width)] if width else []
             at += width
         return spans
+
+    def _appended(self) -> dict[str, int]:
+        """Widths of the features behind the embedding, in order."""
+        return {
+            "history hidden": int(self.config.noise.prev_control_dropout > 0),
+            "style": self.style.width if self.style else 0,
+            "strategy": self.strategy.out if self.strategy else 0,
+            DELAY: int(len(self.config.delays) > 0),
+        }
 
     def style_of(
         self, players: Sequence[str], strengths: Sequence[float | None] | None = None
