@@ -169,7 +169,7 @@ class _TableSource(Protocol):
 
 @runtime_checkable
 class _Combining(Protocol):
-    """A learner with scores that are no ratio of sums, made of those that are."""
+    """A learner with scores that are made of several ratios of sums."""
 
     @property
     def combined(self) -> tuple[str, ...]:

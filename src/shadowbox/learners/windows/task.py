@@ -205,7 +205,7 @@ class _WindowLearner:
         return found
 
     def combine(self, sums: Mapping[str, tuple[Array, Array]]) -> dict[str, Array]:
-        """Scores that are no ratio, of all windows together."""
+        """Scores of all windows together, such as the mean of several ratios."""
         return scores.combined_scores(sums, self.actions, self.clicks)
 
     def table_row(
