@@ -107,7 +107,7 @@ def settled(worker, picture):
 
 
 @pytest.mark.slow
-def test_a_person_is_found_in_pictures_and_videos(tmp_path):
+def test_a_person_is_found_in_pictures_and_videos(tmp_path, capsys):
     """The process finds a person and follows a turn, names a broken picture, and reads a video."""
     person = photograph()
     with _Worker("pictures") as worker:
@@ -120,16 +120,14 @@ def test_a_person_is_found_in_pictures_and_videos(tmp_path):
         worker.process.kill()
         with pytest.raises(RecordingError, match="has ended"):
             worker.estimate(jpeg(person))
-    write_y4m(tmp_path / "film.y4m", [person] * 8, 4)
-    with _CameraSource("video", str(tmp_path / "film.y4m")) as source:
-        frame = source.take(60)
-        assert frame is not None
-        assert frame.seen
-        end = time.monotonic() + 60
-        while not source.problems:
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        assert "have ended" in source.problems[0]
+    write_y4m(tmp_path / "film.y4m", [person] * 60, 15)
+    call = ["record", "gesture", "--source", "video", "--set", f"video={tmp_path / 'film.y4m'}"]
+    assert status_of(*call, "--set", "port=0", "--out", str(tmp_path / "s"), "--json") == 0
+    out, err = capsys.readouterr()
+    facts = json.loads(out)
+    assert facts["problems"][-1].endswith("the pictures have ended")
+    assert facts["takes"] + sum("too short" in each for each in facts["problems"]) == 1
+    assert "by MediaPipe" in err
     with _CameraSource("video", str(tmp_path / "absent.mp4")) as source:
         end = time.monotonic() + 60
         while not source.problems:

@@ -214,6 +214,19 @@ def test_a_take_with_a_game_has_its_state_and_keys(tmp_path):
     assert 0.4 < episode.columns["control/sneak"].mean() < 0.6
 
 
+def test_a_take_without_labels_has_no_keys(tmp_path):
+    """With labels none the controls of a take are marked absent, and it lasts until it is stopped."""
+    room = Room(tmp_path / "s", countdown=0.0, labels="none", seconds=2.0)
+    with room.recorder as recorder:
+        recorder.order("start")
+        room.run(4)
+        assert recorder.snapshot()["prompt"] is None
+    ((episode,),) = room.stored
+    assert set(SCHEMA.control_keys) <= episode.absent
+    with Writer(tmp_path / "s", SCHEMA) as writer:
+        writer.add(episode)  # which checks it
+
+
 # ---- calibration and clips -----------------------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ KEYS = {
     "q": "finish",
 }
 HELP = "r: start or stop   backspace: delete the last take   c: calibrate   q: finish"
+LABELS = ("prompts", "none")
 LINE_S = 0.25  # between two lines of a terminal
 
 
@@ -65,6 +66,7 @@ def record_person(
             meta,
             commit,
             game=_game(options["connect"], stack),
+            labels=chosen["labels"],
             seconds=options["seconds"],
             countdown=options["countdown"],
             seed=seed,
@@ -72,6 +74,8 @@ def record_person(
         with recorder, _served(source, recorder, chosen), source:
             if source.url:
                 print(f"landmarks: {source.url}", file=sys.stderr, flush=True)
+            if name == "video":  # begins with its first picture, and ends with its last
+                recorder.order("start")
             _run(source, recorder, takes)
         episodes = writer.episodes - before
     return {
@@ -93,6 +97,8 @@ def _chosen(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     complexity = options.get("complexity", "full")
     if complexity not in COMPLEXITY:
         raise UsageError(f"complexity must be {', '.join(COMPLEXITY)} (got {complexity})")
+    if options["labels"] not in LABELS:
+        raise UsageError(f"labels must be {' or '.join(LABELS)} (got {options['labels']})")
     return {
         **options,
         "source": name,
@@ -131,7 +137,7 @@ def _run(source: _Source, recorder: _Recorder, takes: int) -> None:
                 frame = source.take(timeout=0.05)
                 if frame is not None:
                     recorder.see(frame)
-                if len(recorder.takes) >= takes and not recorder.busy:
+                if (len(recorder.takes) >= takes and not recorder.busy) or source.ended:
                     break
     finally:
         keys.set()

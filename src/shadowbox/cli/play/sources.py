@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -77,6 +78,16 @@ def source_of(options: dict[str, Any], stack: contextlib.ExitStack) -> _Source:
     if kind == "landmarks":
         origins = tuple(f"http://{host}:{options['port']}" for host in ("127.0.0.1", "localhost"))
         return sources._LandmarkSource(options["landmarks_port"], origins)
+    source = _pictures(kind, options, stack)
+    if options["estimator"] is None:
+        from shadowbox.games.gesture.camera.pictures import camera_python
+
+        print(f"{kind}: body and hands by MediaPipe, {camera_python()}", file=sys.stderr)
+    return source
+
+
+def _pictures(kind: str, options: dict[str, Any], stack: contextlib.ExitStack) -> _Source:
+    """Source of pictures, in which another process finds the landmarks."""
     from shadowbox.games.gesture.camera import pictures
 
     if kind == "camera":

@@ -80,6 +80,11 @@ class _Source:
         """Address that frames are sent to; empty for a source that fetches or makes them."""
         return ""
 
+    @property
+    def ended(self) -> bool:
+        """True if no frame will come any more, as after a video."""
+        return not self._thread.is_alive()
+
     def run(self) -> None:
         """Put frames until `ending` is set."""
         raise NotImplementedError

@@ -27,7 +27,7 @@ LARGEST_PICTURE = 4 << 20  # bytes of a JPEG
 LARGEST_MESSAGE = 1 << 12  # bytes of the worker
 PYTHON = "SHADOWBOX_CAMERA"  # variable that names the interpreter; else .venv-camera
 NO_PERSON = np.zeros(FRAME_VALUES, np.float32)
-STARTS_S = 60.0  # for the worker to load its models
+ENDED = "the pictures have ended"  # last message of a worker
 
 
 def camera_python() -> str:
@@ -146,6 +146,8 @@ class _CameraSource(_Source):
                 continue
             if isinstance(message, str):
                 self.problem(message)
+                if message.endswith(ENDED):
+                    return
             else:
                 self.put(message)
 

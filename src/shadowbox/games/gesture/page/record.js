@@ -67,7 +67,8 @@ function mark(text, kind) {
 function prompt() {
   const { phase, prompt: cue, calibration } = state;
   if (phase === "countdown") return [Math.ceil(state.countdown), "Step back until the whole body is in the picture", 0];
-  if (phase === "recording" && !cue) return ["Play", "Keys and state come from the game", 0];
+  if (phase === "recording" && !cue) return [state.labels === "game" ? "Play" : "Recording",
+    state.labels === "game" ? "Keys and state come from the game" : "Landmarks alone, without keys", 0];
   if (phase === "recording") {
     const soon = cue.next ? `${cue.next} in ${cue.wait.toFixed(1)} s` : "the last one";
     return cue.now ? [cue.now, `then ${soon}`, cue.done] : ["Rest", soon, Math.max(0, 1 - cue.wait / 2.2)];

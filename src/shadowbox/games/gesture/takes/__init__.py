@@ -9,6 +9,7 @@ _OPTIONS: Mapping[str, Any] = {
     "person": "me",  # name in the store; people are kept apart by it
     "seconds": 60.0,  # of a take with prompts
     "countdown": 3.0,
+    "labels": "prompts",  # keys without a game: prompts, or none
     "connect": "",  # game that reports its state and the keys; without one, prompts are shown
     "port": 8777,  # of the page
     "open": False,  # the page in a browser
@@ -18,6 +19,6 @@ LIVE_SOURCES: Mapping[str, Mapping[str, Any]] = {
     "landmarks": {**_OPTIONS, "landmarks_port": 8778},
     "camera": {**_OPTIONS, "camera": 0},
     "phone": {**_OPTIONS, "phone": ""},
-    "video": {**_OPTIONS, "video": ""},
+    "video": {**_OPTIONS, "labels": "none", "countdown": 0.0, "video": ""},
 }
 CLIPS: Mapping[str, Any] = {"clips": "clips", "person": "me"}  # of the source bootstrap: a folder

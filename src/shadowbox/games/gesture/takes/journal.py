@@ -10,16 +10,18 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from shadowbox.core.episode import Episode
 from shadowbox.core.files import read_bytes
 from shadowbox.core.schema import Array
 from shadowbox.errors import RecordingError
 from shadowbox.games.gesture.features import GAME_COLUMNS, frames_of
-from shadowbox.games.gesture.recording import _Session, lag_of
+from shadowbox.games.gesture.recording import _Session, episodes_of, lag_of
 from shadowbox.games.gesture.schema import FRAME_VALUES, SCHEMA
 from shadowbox.games.gesture.takes.labels import NAMES
 
@@ -72,6 +74,26 @@ class _Journal:
         """Close the journal and remove it."""
         self.close()
         self.path.unlink(missing_ok=True)
+
+
+def episodes_in(path: Path) -> list[Episode]:
+    """Episodes of a journal; controls are absent from a take without labels."""
+    session = session_of(path)
+    episodes = [] if session is None else list(episodes_of(session))
+    if session is None or session.meta.get("labels") != "none":
+        return episodes
+    unknown = frozenset(SCHEMA.control_keys)
+    return [
+        replace(
+            each,
+            columns={
+                key: np.zeros_like(values) if key in unknown else values
+                for key, values in each.columns.items()
+            },
+            absent=each.absent | unknown,
+        )
+        for each in episodes
+    ]
 
 
 def session_of(path: Path) -> _Session | None:

@@ -17,12 +17,12 @@ from typing import Any
 from shadowbox.core.episode import Episode
 from shadowbox.errors import ShadowboxError
 from shadowbox.games.gesture.mcctp_messages import State
-from shadowbox.games.gesture.recording import SHORTEST, episodes_of
+from shadowbox.games.gesture.recording import SHORTEST
 from shadowbox.games.gesture.schema import ACTIONS, INVENTORY, SCHEMA
 from shadowbox.games.gesture.sources import _PoseFrame
 from shadowbox.games.gesture.takes.calibration import _Calibration
 from shadowbox.games.gesture.takes.clips import write_clip
-from shadowbox.games.gesture.takes.journal import _Journal, session_of
+from shadowbox.games.gesture.takes.journal import _Journal, episodes_in
 from shadowbox.games.gesture.takes.labels import (
     NOTHING,
     _Cue,
@@ -40,7 +40,8 @@ class _Recorder:
     """Recorder beside the store `out`, to which `commit(episodes)` adds whole takes.
 
     `game()` gives the newest state of a game and its fields. Without it, takes have prompts and
-    last for `seconds`.
+    last for `seconds`; with `labels` none they have no keys, such as those of a video, and last
+    until they are stopped.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class _Recorder:
         commit: Callable[[Sequence[Episode]], None],
         *,
         game: Callable[[], tuple[State | None, Mapping[str, float] | None]] | None = None,
+        labels: str = "prompts",
         seconds: float = 60.0,
         countdown: float = 3.0,
         seed: int = 0,
@@ -57,6 +59,7 @@ class _Recorder:
     ) -> None:
         self.out, self.meta, self.commit = out, dict(meta), commit
         self.game, self.clock = game, clock
+        self.labels = labels if game is None else "game"
         self.seconds, self.countdown, self.seed = seconds, countdown, seed
         self.path = out.with_name(out.name + ".take")
         self.takes: list[dict[str, Any]] = []  # seconds, frames, presses, stored
@@ -128,12 +131,12 @@ class _Recorder:
             controls, fields = self._labels(now)
             self._journal.add(frame.at, frame.values, controls, fields)
             self._count(controls, now)
-            if self.game is None and now >= self.seconds:
+            if self.labels == "prompts" and now >= self.seconds:
                 self._stop()
 
     def _labels(self, now: float) -> tuple[Mapping[str, float], Mapping[str, float] | None]:
         if self.game is None:
-            return prompted(self._cues, self._now, now), None
+            return (prompted(self._cues, self._now, now) if self._cues else NOTHING), None
         state, fields = self.game()
         if state is None:
             return NOTHING, None
@@ -145,10 +148,12 @@ class _Recorder:
         meta = {
             **self.meta,
             "session": f"{self.meta['person']}-{time.strftime('%Y%m%d-%H%M%S')}-{len(self.takes)}",
-            "labels": "prompts" if self.game is None else "game",
+            "labels": self.labels,
         }
         self._journal, self._began = _Journal(self.path, meta), at
-        self._cues = prompts(self.seed + len(self.takes), self.seconds)
+        self._cues = ()
+        if self.labels == "prompts":
+            self._cues = prompts(self.seed + len(self.takes), self.seconds)
         self._now, self._state, self._pressed = -1.0, None, dict(NOTHING)
         self._presses = dict.fromkeys(COUNTED, 0)
 
@@ -193,8 +198,7 @@ class _Recorder:
     def _store(self, take: dict[str, Any]) -> None:
         """Commit the take in the journal to the store, and remove the journal."""
         try:
-            session = session_of(self.path)
-            episodes = [] if session is None else list(episodes_of(session))
+            episodes = episodes_in(self.path)
         except ShadowboxError as error:
             kept = self.path.with_name(self.path.name + ".damaged")
             self.path.replace(kept)
@@ -242,15 +246,15 @@ class _Recorder:
                 "phase": phase,
                 "countdown": max(-since, 0.0) if phase == "countdown" else 0.0,
                 "seconds": max(since, 0.0) if running else 0.0,
-                "of": self.seconds if self.game is None else None,
-                "prompt": shown_prompts(self._cues, since) if running and not self.game else None,
+                "of": self.seconds if self.labels == "prompts" else None,
+                "prompt": shown_prompts(self._cues, since) if running and self._cues else None,
                 "presses": dict(self._presses) if running else self._all_presses(),
                 "minutes": (since if running else sum(t["seconds"] for t in self.takes)) / 60,
                 "takes": [{key: take[key] for key in ("seconds", "frames")} for take in self.takes],
                 "deletable": self._pending,
                 "fps": (len(self._arrivals) - 1) / span if span > 0 else 0.0,
                 "seen": bool(self.frame and self.frame.seen and now - self.frame.at < 1),
-                "labels": "prompts" if self.game is None else "game",
+                "labels": self.labels,
                 "person": self.meta["person"],
                 "store": str(self.out),
                 "calibration": None if calibration is None else calibration.snapshot(now),
