@@ -98,6 +98,18 @@ def world(steps: int, rounds: int, as_json: bool) -> None:
 
 
 @bench.command()
+@_option("--frames", 300, at_least(10), "Live frames to measure.")
+@_option("--steps", 4, at_least(1), "Training steps of each kind in a round.")
+@_option("--rounds", 3, at_least(1), "Alternating rounds.")
+@json_option
+def gesture(frames: int, steps: int, rounds: int, as_json: bool) -> None:
+    """Benchmark gesture: a live frame, and training targets, beside an older system's transformer."""
+    from shadowbox.bench.gesture import bench_gesture
+
+    _print("gesture", bench_gesture(frames, steps, rounds), as_json)
+
+
+@bench.command()
 @_option("--rounds", 3, at_least(1), "Alternating rounds.")
 @click.option(
     "--precision",

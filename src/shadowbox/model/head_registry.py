@@ -5,7 +5,6 @@ V: values of a frame, H: features of the trunk.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -38,7 +37,7 @@ from shadowbox.model.vocabulary import field_range
 # ---- grouped head of older systems ---------------------------------------------------------------
 
 GROUP_DROPOUT = 0.3
-SURE = 0.5  # share of the changes that a change must have to be more likely than none
+SMALL = 1e-6  # smallest probability of no change
 
 
 class _ControlGroup(NamedTuple):
@@ -84,8 +83,8 @@ def control_groups(values: ControlValues) -> list[_ControlGroup]:
 class _GroupedHead(Head):
     """A layer of its own for each group of controls, as older systems have it.
 
-    A choice has a logit for each change. No change, its value 0, is never learned: its logit is
-    such that a change is likelier only where it has more than the share `SURE` of all changes.
+    A choice has a logit for each change, and learns from changes alone. No change, its value 0, gets
+    the probability of all changes but the likeliest, so that an unsure head changes nothing.
     """
 
     def __init__(self, features: int, groups: list[_ControlGroup], width: int) -> None:
@@ -112,8 +111,9 @@ class _GroupedHead(Head):
             if group.tanh:
                 output = 2 * output  # the sigmoid of 2 y, from -1 to 1, is the tanh of y
             elif isinstance(group.part, _CategoricalDistribution):
-                none = output.logsumexp(-1, keepdim=True) + math.log(SURE)
-                output = torch.cat([none, output], -1)
+                total = output.logsumexp(-1, keepdim=True)
+                sure = (output.amax(-1, keepdim=True) - total).exp().clamp(SMALL, 1 - SMALL)
+                output = torch.cat([total + torch.log((1 - sure) / sure), output], -1)
             parts.append(output)
         return torch.cat(parts, -1)
 

@@ -168,15 +168,17 @@ def test_the_model_is_the_older_one(session, policy):
             )
 
 
-def test_a_change_needs_half_of_all_changes(policy):
-    """The likeliest slot is chosen only where it has more than half of the share of all slots."""
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_no_change_is_likely_where_no_slot_is(policy, share):
+    """Of the slots the likeliest has `share`: no change has the rest, and each slot its part of it."""
     head, part = policy.head, policy.head.parts[-1]
-    for share, chosen in ((0.45, 0.0), (0.55, 4.0)):
-        logits = torch.full((9,), (1 - share) / 8).log()
-        logits[3] = np.log(share)
-        with torch.no_grad():
-            last = head.layers["hotbar"][-1]
-            last.weight.zero_()
-            last.bias.copy_(logits)
-            output = head(torch.zeros(1, 256), torch.zeros(1, 20), torch.zeros(1, 20))
-        assert part.mode(output[..., -10:], torch.zeros(1, 1)) == chosen
+    logits = torch.full((9,), (1 - share) / 8).log()
+    logits[3] = np.log(share)
+    with torch.no_grad():
+        last = head.layers["hotbar"][-1]
+        last.weight.zero_()
+        last.bias.copy_(logits)
+        output = head(torch.zeros(1, 256), torch.zeros(1, 20), torch.zeros(1, 20))
+        chances = part.log_probs(output[..., -10:], torch.zeros(1)).exp()[0]
+    assert chances[0] == pytest.approx(1 - share, abs=1e-5)
+    assert chances[4] == pytest.approx(share * share, abs=1e-5)

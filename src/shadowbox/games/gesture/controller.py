@@ -23,6 +23,7 @@ from shadowbox.games.gesture.schema import (
     FPS,
     FULL_TURN_RATE,
     INVENTORY,
+    LOOK_DEADZONE,
     SCHEMA,
     SLOTS,
 )
@@ -179,10 +180,13 @@ def certain(keys: Mapping[str, float]) -> _Answers:
 def answers_of(chances: Mapping[str, Array]) -> _Answers:
     """Answers from the chances of controls by key: [1] each, of the hotbar [1, 10]."""
     value = {key.partition("/")[2]: values[0] for key, values in chances.items()}
+    look = np.array([value["look_yaw"], value["look_pitch"]], np.float64)
+    # without a gate, a look beyond the dead zone
+    looking = value.get("looking", np.abs(look).max() > LOOK_DEADZONE)
     return _Answers(
         np.array([float(value[name]) for name in KEYS]),
-        float(value["looking"]),
-        np.array([value["look_yaw"], value["look_pitch"]], np.float64),
+        float(looking),
+        look,
         np.asarray(value["hotbar"], np.float64),
         np.array([value["cursor_x"], value["cursor_y"]], np.float64),
     )

@@ -67,6 +67,13 @@ class _OlderPolicy(NamedTuple):
     deadzone: float
     smoothing: float
 
+    @property
+    def calibration(self) -> dict[str, Any]:
+        """Thresholds in the form of a checkpoint's calibration."""
+        names = {key.partition("/")[2]: key for key in self.policy.schema.control_keys}
+        tuned = {names[name]: {"threshold": value} for name, value in self.thresholds.items()}
+        return {"thresholds": tuned}
+
 
 @dataclass(frozen=True)
 class _Outcome:
