@@ -23,7 +23,11 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PROGRAMS = ("shadowbox", "make", "python", "pip", "git", "cd", "pytest", "$")
 NO_RUN = {
-    "docs/gesture.md": ["needs Minecraft and a person"],
+    "docs/gesture.md": [
+        "needs Minecraft and a person",
+        "trains for half an hour",
+        "measures for a minute",
+    ],
     "docs/melee.md": [
         "needs replays of your own",
         "needs Slippi Dolphin and your own copy of the game",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shadowbox import cli
 from shadowbox.collect.sources import record_sessions
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
@@ -329,6 +331,27 @@ def test_a_configuration_that_does_not_fit(run, tmp_path, key, value, message):
     (tmp_path / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes())
     with pytest.raises(CheckpointError, match=message):
         read_older(tmp_path, SCHEMA, ENCODING)
+
+
+def test_play_from_three_files_alone(run, tmp_path, capsys):
+    """Three files, copied elsewhere, play the course of the mock: frames are answered, and sent."""
+    for name in (WEIGHTS, CONFIG, LOG):
+        shutil.copy(run[0] / name, tmp_path)
+    words = ["play", "gesture", "--mock", "--no-page", "--json", "--seconds", "3"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*words, "--checkpoint", str(tmp_path)])
+    out, err = capsys.readouterr()
+    assert stop.value.code == 0, err
+    summary = json.loads(out)
+    assert summary["latency"]["sent"]["p50"] > 0
+    assert summary["counts"]["states"] > 5
+    assert summary["counts"]["errors"] == 0
+    assert summary["place"][-1]["seconds"] > 0
+    (tmp_path / WEIGHTS).write_bytes(b"no weights")
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*words, "--checkpoint", str(tmp_path)])
+    assert stop.value.code != 0
+    assert "does not hold weights alone" in capsys.readouterr().err
 
 
 def test_every_window_is_seen_over_the_epochs(store):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shadowbox.cli.play.agents import live_agent
 from shadowbox.cli.play.display import _Display
 from shadowbox.cli.play.sources import (
     PORT,
@@ -46,8 +47,8 @@ def play() -> None:
     default="keys",
     show_default=True,
     metavar="SPEC",
-    help="Policy: a run or checkpoint's folder, any agent of the game, or `keys`, which knows the "
-    "keys that the synthetic person means.",
+    help="Policy: a run or checkpoint's folder, a folder with the files of an older system, any agent "
+    "of the game, or `keys`, which knows the keys that the synthetic person means.",
 )
 @click.option(
     "--source",
@@ -183,8 +184,6 @@ def _source(
 
 
 def _policy(options: dict[str, Any], player: _SyntheticPlayer | None) -> _Policy:
-    from pathlib import Path
-
     from shadowbox.games.gesture.live import _AgentPolicy, _KeysPolicy
 
     spec = options["checkpoint"]
@@ -195,11 +194,8 @@ def _policy(options: dict[str, Any], player: _SyntheticPlayer | None) -> _Policy
                 f"--source {options['source']}, such as --checkpoint runs/mine"
             )
         return _KeysPolicy(player.meant)
-    from shadowbox.play import specs
-
-    game = load("gesture")
-    is_path = Path(spec.partition("@")[0]).exists() and ":" not in spec
-    return _AgentPolicy(specs.agent(f"policy:{spec}" if is_path else spec, game), options["seed"])
+    agent, _ = live_agent(spec, load("gesture"))
+    return _AgentPolicy(agent, options["seed"])
 
 
 def _state(

@@ -198,11 +198,6 @@ def _plain(value: float) -> float | None:
 # ---- reading -------------------------------------------------------------------------------------
 
 
-def is_older(folder: Path) -> bool:
-    """True if a folder holds weights and configuration of older systems."""
-    return (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file()
-
-
 def read_older(folder: Path, schema: Schema, encoding: Encoding) -> _OlderPolicy:
     """Policy of the older files; another model, names of controls or shapes are refused."""
     path = folder / CONFIG
