@@ -26,7 +26,13 @@ SESSIONS, SECONDS = 6, 20.0
 BATCH, WINDOW, HISTORY = 64, 30, 5  # windows of a step, frames of a window, of earlier controls
 LENGTH, SEGMENTS = 128, 4  # decisions of a segment, and segments of a step, of the causal trunk
 # a causal trunk with about as many parameters as the control transformer
-CAUSAL = {"width": 256, "depth": 4, "frames": WINDOW, "dropout": 0.3, "head": "independent"}
+CAUSAL: dict[str, Any] = {
+    "width": 256,
+    "depth": 4,
+    "frames": WINDOW,
+    "dropout": 0.3,
+    "head": "independent",
+}
 
 
 def bench_gesture(frames: int = 300, steps: int = 4, rounds: int = 3) -> dict[str, Any]:
