@@ -108,7 +108,7 @@ def combined_scores(
 ) -> dict[str, Array]:
     """Scores COMBINED and those of their baselines, from sums [n] of `head_scores` by name.
 
-    A baseline that presses nothing has the number of presses as its denominator, which tells the
+    A baseline that presses nothing has the number of presses as its denominator, which shows the
     controls that occur.
     """
     found = {}
