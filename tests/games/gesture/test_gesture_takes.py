@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from websockets.sync.client import connect
 
 from shadowbox.cli import main
+from shadowbox.cli.play.display import keyboard
+from shadowbox.cli.play.recording import _press
 from shadowbox.data.audit import audit, warnings
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
@@ -37,6 +39,7 @@ from shadowbox.games.gesture.takes.labels import CUES, NOTHING, prompted, prompt
 from shadowbox.games.gesture.takes.recorder import _Recorder
 
 FPS = 30
+CAMERA = 15  # frames a second, to be quick
 
 
 class Room:
@@ -61,13 +64,13 @@ class Room:
         if recorder._journal is None or recorder.game is not None:
             return {}
         now = self.time - recorder._began - self.late
-        return prompted(recorder._cues, now - 1 / FPS, now)
+        return prompted(recorder._cues, now - 1 / CAMERA, now)
 
     def run(self, seconds):
         """Let time go on, a frame at each tick."""
-        for _ in range(round(seconds * FPS)):
-            self.time, self.number = self.time + 1 / FPS, self.number + 1
-            values = self.body.frame({**NOTHING, **self.meant()})
+        for _ in range(round(seconds * CAMERA)):
+            self.time, self.number = self.time + 1 / CAMERA, self.number + 1
+            values = self.body.frame({**NOTHING, **self.meant()}, dt=1 / CAMERA)
             self.recorder.see(_PoseFrame(values, self.time, self.number))
 
 
@@ -200,9 +203,12 @@ def test_keys_of_a_game_are_labels():
 def test_a_take_with_a_game_has_its_state_and_keys(tmp_path):
     """With a game, a take has no prompts, and its state and keys are those that the game reports."""
     states = [game_state({"playerInput": {"sneak": down}}) for down in (False, True)]
-    room = Room(tmp_path / "s", countdown=0.0)
     fields = {key.removeprefix("game/"): 0.0 for key in SCHEMA.columns if key.startswith("game/")}
-    room.recorder.game = lambda: (states[int(room.time) % 2], {**fields, "health": 7.0})
+
+    def game():
+        return states[int(room.time) % 2], {**fields, "health": 7.0}
+
+    room = Room(tmp_path / "s", countdown=0.0, game=game)
     with room.recorder as recorder:
         recorder.order("start")
         room.run(6)
@@ -267,14 +273,14 @@ def test_distance_and_size_do_not_count():
 
 def test_a_calibration_asks_for_each_gesture_and_is_kept(tmp_path, monkeypatch):
     """Each gesture is asked for once; the result goes into later takes, and the clips to a folder."""
-    monkeypatch.setattr(calibrating, "HELD_S", 0.8)
+    monkeypatch.setattr(calibrating, "HELD_S", 1.0)
     monkeypatch.setattr(calibrating, "READY_S", 0.6)
     room = Room(tmp_path / "s", seconds=4.0, countdown=0.5)
     with room.recorder as recorder:
         recorder.order("calibrate")
         room.run(1)
         assert recorder.snapshot()["phase"] == "calibrating"
-        room.run(1.4 * len(GESTURES) + 1)
+        room.run(1.6 * len(GESTURES) + 1)
         result = recorder.snapshot()["calibration"]["result"]
         assert result["missing"] == []
         assert result["confused"] == []
@@ -332,6 +338,36 @@ def test_a_short_key_is_down_where_the_body_is_fastest():
     down = np.flatnonzero(labelled(frames_of(values, np.arange(40) / FPS), {"attack": 1})["attack"])
     assert len(down) == 5
     assert 20 <= down[0] <= 30
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals of this kind here")
+def test_keys_of_the_terminal_give_orders(tmp_path, monkeypatch):
+    """Keys that are pressed at once start, stop and delete a take, and finish."""
+    room = Room(tmp_path / "s", countdown=0.0)
+    ours, theirs = os.openpty()
+    with (
+        os.fdopen(ours, "wb", 0) as person,
+        os.fdopen(theirs) as terminal,
+        room.recorder as recorder,
+    ):
+        monkeypatch.setattr("sys.stdin", terminal)
+        with keyboard(lambda key: _press(recorder, key)) as reads:
+            assert reads
+            person.write(b"r")
+            until(lambda: recorder.busy)
+            room.run(4)
+            person.write(b"r\x7fq")
+            until(recorder.finished.is_set)
+    assert (recorder.takes, room.stored) == ([], [])
+    assert not recorder.path.exists()
+
+
+def until(condition):
+    """Wait until a condition holds."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "never"
+        time.sleep(0.01)
 
 
 # ---- the command ---------------------------------------------------------------------------------

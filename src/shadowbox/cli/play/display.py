@@ -112,8 +112,8 @@ def keyboard(press: Callable[[str], None]) -> Iterator[bool]:
     def listen() -> None:
         while not ended.is_set():
             ready, _, _ = select.select([sys.stdin], [], [], 0.1)
-            if ready:
-                press(sys.stdin.read(1))
+            for key in os.read(handle, 32).decode(errors="replace") if ready else "":
+                press(key)
 
     handle = sys.stdin.fileno()
     before = termios.tcgetattr(handle)
