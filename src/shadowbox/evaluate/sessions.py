@@ -27,10 +27,10 @@ from shadowbox.evaluate.offline import Answers
 from shadowbox.evaluate.press_counts import count_presses
 from shadowbox.evaluate.recorded import SeatData
 from shadowbox.evaluate.setup import EvalConfig, EvaluatedPolicy
-from shadowbox.model.heads import Temperature
 from shadowbox.play import checkpoints
 
 if TYPE_CHECKING:
+    from shadowbox.model.heads import Temperature
     from shadowbox.model.policy import Policy
 
 STEPS = 256  # rows at a time, with the recorded controls as history
@@ -252,6 +252,60 @@ def behavior(
     }
     data = count_presses(schema, seats)
     return ClosedLoopCounts(HOW, count_presses(schema, played), data, baselines, paired=True)
+
+
+_BY_CONTROL = ("press_f1", "onset_f1", "offset_f1", "onset_delay")
+
+
+def session_tables(
+    figures: Mapping[str, Figure], by_person: Mapping[str, Mapping[str, float]]
+) -> list[tuple[list[str], list[list[str]]]]:
+    """Tables of an evaluation's figures of sessions, as heads and rows of text: all, controls, people."""
+    own = {name: each for name, each in figures.items() if metric_of(name).where == "sessions"}
+    mains = dict.fromkeys(name.partition("_")[2] for name in own if "." not in name)
+    rows = []
+    for name in mains:
+        live, forced = (own.get(f"{history}_{name}") for history in (LIVE, FORCED))
+        if live is not None and math.isfinite(live.value.value):
+            beside = [_plain(other.value) for other in live.baselines.values()]
+            rows.append([name, _plain(live.value.value), _span(live.value), *beside,
+                         *_of_forced(forced)])  # fmt: skip
+    if gap := own.get("history_gap"):
+        rows.append(["history_gap", _plain(gap.value.value), "", "", "", "",
+                     _plain(gap.baselines["copy_last"].value)])  # fmt: skip
+    head = ["recorded sessions", "closed loop", "95 %", "copy_last", "never_press",
+            "recorded history", "copy_last of it"]  # fmt: skip
+    controls = dict.fromkeys(name.partition(".")[2] for name in own if "/" in name)
+    of = [
+        [control, *(_plain(own[f"{LIVE}_{each}.{control}"].value.value) for each in _BY_CONTROL),
+         _plain(own[f"{FORCED}_onset_f1.{control}"].value.value)]
+        for control in controls
+    ]  # fmt: skip
+    names = list(dict.fromkeys(name for each in by_person.values() for name in each))
+    people = [
+        [person or "unknown", *(_plain(each.get(name, math.nan)) for name in names)]
+        for person, each in by_person.items()
+    ]
+    return [
+        (head, rows),
+        (["control, closed loop", *_BY_CONTROL, "onset_f1, recorded history"], of),
+        (["person", *names], people),
+    ]
+
+
+def _of_forced(figure: Figure | None) -> list[str]:
+    if figure is None:
+        return ["", ""]
+    return [_plain(figure.value.value), _plain(figure.baselines["copy_last"].value)]
+
+
+def _span(value: Interval) -> str:
+    known = math.isfinite(value.low) and math.isfinite(value.high)
+    return f"{_plain(value.low)} .. {_plain(value.high)}" if known else ""
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "-"
 
 
 # ---- inside --------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from shadowbox.evaluate.gate import ONSET, PRESS
 from shadowbox.evaluate.offline import bins_sentence
 from shadowbox.evaluate.policy import Evaluation
 from shadowbox.evaluate.press_logits import as_rows
+from shadowbox.evaluate.sessions import session_tables
 from shadowbox.evaluate.worlds.verdict import gate_sentence
 from shadowbox.page.document import (
     Html,
@@ -81,8 +82,9 @@ def _blocks(result: Evaluation) -> Iterator[Html]:
     rest = {
         name: f
         for name, f in result.closed_loop.items()
-        if metric_of(name).per in ("state", "opponent", "")
+        if metric_of(name).per in ("state", "opponent", "") and metric_of(name).where != "sessions"
     }
+    yield from _sessions(result)
     if rest:
         yield heading("The rest of the play")
         yield sentence(
@@ -104,6 +106,31 @@ def _blocks(result: Evaluation) -> Iterator[Html]:
         "What the baselines are", [facts([(name, text) for name, text in BASELINES.items()])]
     )
     yield folded("Where this comes from", [facts(_origin(result))])
+
+
+def _sessions(result: Evaluation) -> Iterator[Html]:
+    """Tables of recorded sessions in closed loop, if the game has them, and bars of the onsets."""
+    own = {n: f for n, f in result.closed_loop.items() if metric_of(n).where == "sessions"}
+    if not own:
+        return
+    yield heading("Recorded sessions in closed loop")
+    yield sentence(
+        f"{result.how.capitalize()}. copy_last repeats the last controls of the history that it "
+        "sees: it begins nothing with its own, and copies every key from the recorded one."
+    )
+    tables = session_tables(own, result.facts.get("by_person") or {})
+    yield table(*tables[0])
+    onsets = {n.partition("/")[2]: f for n, f in own.items() if n.startswith("live_onset_f1.c")}
+    yield sentence("F1 of onsets of each control in closed loop.")
+    yield bars(
+        [
+            (name, _finite(figure.value.value), _plain(figure.value.value), "p1")
+            for name, figure in onsets.items()
+        ]
+    )
+    for head, rows in tables[1:]:
+        if rows:
+            yield table(head, rows)
 
 
 def _logits(result: Evaluation) -> list[Html]:

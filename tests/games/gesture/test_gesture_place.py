@@ -15,6 +15,7 @@ from shadowbox.games.gesture.mcctp_bridge import _Core
 from shadowbox.games.gesture.mcctp_messages import ACTIONS, action, game_state
 from shadowbox.games.gesture.place.course import TASKS
 from shadowbox.games.gesture.place.server import _MockServer
+from shadowbox.games.gesture.place.trials import KEYS_POLICY, NO_KEYS, trials
 from shadowbox.games.gesture.place.walker import _Walker
 
 
@@ -146,3 +147,14 @@ def test_the_originals_wrong_calls_are_answered_as_the_mod_does():
     assert game_state(state)["playerState.fallDistance"] == 0
     with pytest.raises(UsageError, match="wrong='other'"):
         _MockServer(wrong="other")
+
+
+def test_policies_are_compared_on_the_same_courses():
+    """The person's keys finish a course in simulated time, and pressing nothing does no task."""
+    policies = {"keys": (KEYS_POLICY, _Settings()), "neutral": (NO_KEYS, _Settings())}
+    found = trials(policies, [2], people="train", seconds=20)
+    assert found["keys"]["tasks"].value == len(TASKS)
+    assert found["keys"]["seconds"].value < 20
+    assert found["keys"]["wrong_turns"].value == 0
+    assert found["neutral"]["tasks"].value == 0
+    assert found["neutral"]["seconds"].value == pytest.approx(20, abs=0.1)

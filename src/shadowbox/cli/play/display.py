@@ -13,6 +13,7 @@ from shadowbox.core.system import _optional
 
 if TYPE_CHECKING:
     from shadowbox.games.gesture.live import _LiveLoop
+    from shadowbox.games.gesture.place.server import _MockServer
 
 EVERY_S = 0.1  # on a terminal
 EVERY_LINE_S = 2.0  # in a file or a pipe
@@ -82,14 +83,14 @@ def line_of(state: dict[str, Any]) -> str:
     """The state of a loop in one line: whether it plays, keys, look, times, rest, last problem."""
     status = "RELEASED (" + ", ".join(state["alarms"]) + ")" if state["alarms"] else "playing"
     keys = " ".join(name for name, down in state["keys"].items() if down) or "-"
-    sent = state["latency"].get("sent", {}).get("p50")
+    stages = [f"{name} {each['p50']:.1f}" for name, each in state["latency"].items()]
     parts = [
         f"{status}",
         f"keys {keys}",
         f"look {state['look'][0]:+.0f} {state['look'][1]:+.0f} deg/s",
         f"slot {state['slot'] + 1}",
         f"{state['fps']:.0f} frames/s",
-        f"{sent:.1f} ms" if sent is not None else "",
+        f"{', '.join(stages)} ms" if stages else "",
         f"at rest {state['rest']['seconds']:.0f} s, {state['rest']['triggers']} false triggers",
         *state["problems"][-1:],
     ]
@@ -126,3 +127,33 @@ def keyboard(press: Callable[[str], None]) -> Iterator[bool]:
         ended.set()
         thread.join(timeout=1)
         termios.tcsetattr(handle, termios.TCSADRAIN, before)
+
+
+def summary_of(loop: _LiveLoop, mock: _MockServer | None) -> dict[str, Any]:
+    """Facts of the session: presses, times, rest, counts, and the score of the place."""
+    state = loop.snapshot()
+    names = ("source", "url", "presses", "latency", "round_trip", "rest", "counts", "problems")
+    return {name: state[name] for name in names} | {
+        "releases": [
+            {"reasons": each["reasons"], "held": each["held"]} for each in loop.bridge.core.releases
+        ],
+        "place": [*mock.finished, mock.place.results()] if mock else None,
+    }
+
+
+def in_words(summary: dict[str, Any]) -> str:
+    """The summary of a session as lines of text."""
+    lines = []
+    for place in summary["place"] or ():
+        lines.append(
+            f"{place['tasks']} of {place['of']} tasks in {place['seconds']:.1f} s, "
+            f"{place['blocks_hit']} hits, {place['wrong_turns']} wrong turns, {place['bumps']} bumps"
+        )
+    times = ", ".join(
+        f"{name} {each['p50']:.1f} ({each['p99']:.1f})" for name, each in summary["latency"].items()
+    )
+    lines.append(f"latency in ms, median (99 %): {times or 'no frame'}")
+    pressed = ", ".join(f"{name} {n}" for name, n in summary["presses"].items() if n)
+    lines.append(f"presses: {pressed or 'none'}")
+    lines += [f"problem: {text}" for text in summary["problems"]]
+    return "\n".join(lines)

@@ -7,13 +7,15 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from shadowbox.cli.play.agents import live_agent
-from shadowbox.cli.play.display import _Display
+from shadowbox.cli.play.display import _Display, in_words, summary_of
 from shadowbox.cli.play.sources import (
     PORT,
     REAL,
@@ -22,16 +24,21 @@ from shadowbox.cli.play.sources import (
     source_of,
     source_options,
 )
-from shadowbox.cli.terminal import SEED, emit, json_option
+from shadowbox.cli.terminal import SEED, at_least, emit, json_option
 from shadowbox.core.system import shielded
 from shadowbox.errors import UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:
+    from shadowbox.games.gesture.any_game import _Table
+    from shadowbox.games.gesture.controller import _Settings
     from shadowbox.games.gesture.live import _LiveLoop, _Policy
-    from shadowbox.games.gesture.place.person import _SyntheticPlayer
+    from shadowbox.games.gesture.mcctp_bridge import _Bridge
+    from shadowbox.games.gesture.place.person import _MovingPerson, _SyntheticPlayer
     from shadowbox.games.gesture.place.server import _MockServer
     from shadowbox.games.gesture.sources import _Source
+
+    _Moving = _SyntheticPlayer | _MovingPerson
 
 GAME = "ws://127.0.0.1:8765/mcctp"
 
@@ -58,7 +65,24 @@ def play() -> None:
     help="Where landmarks come from: a simulated person, the page's webcam, a WebSocket, or by "
     "MediaPipe a camera, a phone's camera or a video.",
 )
+@click.option(
+    "--profile",
+    metavar="NAME",
+    help="Keep changes of the thresholds and the look in this profile: a name in the user's data "
+    "folder, or a path to a .json file.  [default: changes end with the session]",
+)
 @click.option("--connect", "url", metavar="URL", help=f"Game to connect to.  [default: {GAME}]")
+@click.option(
+    "--game",
+    "other",
+    metavar="NAME",
+    help="Play another game with the same body, such as brawl, in a match on a page of its own.",
+)
+@click.option("--table", metavar="FILE", help="Gestures for the keys of --game, as JSON.")
+@click.option(
+    "--against", default="based", show_default=True, metavar="SPEC", help="Opponent in --game."
+)
+@click.option("--match-port", default=0, show_default=True, type=PORT, help="Port of the match.")
 @click.option("--mock", is_flag=True, help="Play in a small place of this program, not in a game.")
 @click.option(
     "--wrong",
@@ -76,42 +100,47 @@ def play() -> None:
 @click.option(
     "--seconds", type=click.FloatRange(min=0.1), help="End after this time.  [default: Ctrl-C]"
 )
+@click.option(
+    "--trials",
+    type=at_least(1),
+    metavar="N",
+    help="Walk N courses of the mock in simulated time instead, beside `keys`, no keys and random "
+    "ones; --seconds limits a course.  [default: 60 seconds each]",
+)
 @click.option("--once", is_flag=True, help="End when the course of the mock is finished.")
 @json_option
 def gesture(**options: Any) -> None:
-    """Play Minecraft, or a mock of it, with body and hands.
+    """Play Minecraft, a mock of it, or another game with body and hands.
 
     Everything is released when the person is lost, the game is silent, the connection breaks, at a
     panic (space) and at the end.
     """
+    if options["trials"] is not None:
+        _trials(options)
+        return
     mock = _mock(options)
-    player = _player(options, mock)
+    table = _table(options)
+    player = _player(options, mock, table)
     with contextlib.ExitStack() as stack:
         source = _source(options, player, stack)
-        policy = _policy(options, player)
-        url = options["url"] or GAME
-        if mock is not None:
-            from shadowbox.games.gesture.place.server import _MockInThread
-
-            url = stack.enter_context(_MockInThread(mock, options["mock_port"])).url
-        from shadowbox.games.gesture.live import _LiveLoop
-        from shadowbox.games.gesture.mcctp_bridge import _Bridge
-
-        bridge = stack.enter_context(_Bridge(url))
+        make_policy, settings = _policy(options)
+        policy = make_policy(player)
+        bridge, match = _bridge(options, mock, table, stack)
         stack.enter_context(source)
         if source.url:
             print(f"landmarks: {source.url}", file=sys.stderr, flush=True)
-        loop = _LiveLoop(source, policy, bridge)
-        state = _state(loop, mock, camera_facts(options))
+        loop = _loop(options["profile"], source, policy, bridge, settings)
+        more = camera_facts(options) | ({"match": match} if match else {})
+        state = _state(loop, mock, more)
         page = stack.enter_context(_page(options, loop, state)) if options["page"] else ""
         stack.enter_context(_Display(loop, page, quiet=options["as_json"]))
         _run(loop, mock, options["seconds"], options["once"])
         bridge.close()
-        summary = _summary(loop, mock)
+        summary = summary_of(loop, mock)
     if options["as_json"]:
         emit(summary)
     else:
-        print(_in_words(summary))
+        print(in_words(summary))
 
 
 def _run(loop: _LiveLoop, mock: _MockServer | None, seconds: float | None, once: bool) -> None:
@@ -145,6 +174,62 @@ def _watch_course(loop: _LiveLoop, mock: _MockServer, once: bool) -> None:
                 mock.begin(mock.place.seed + 1)
 
 
+def _trials(options: dict[str, Any]) -> None:
+    """Courses of the mock in simulated time, by this policy and the others, as a table."""
+    from shadowbox.cli.play.trials import walk_courses
+
+    if not options["mock"]:
+        raise UsageError("--trials needs --mock, the place whose courses are walked")
+    make, settings = _policy(options)
+    found = walk_courses(
+        options["checkpoint"],
+        make,
+        settings,
+        seeds=range(options["seed"], options["seed"] + options["trials"]),
+        seconds=options["seconds"] or 60.0,
+        as_json=options["as_json"],
+    )
+    print(found)
+
+
+def _bridge(
+    options: dict[str, Any],
+    mock: _MockServer | None,
+    table: _Table | None,
+    stack: contextlib.ExitStack,
+) -> tuple[_Bridge, str]:
+    """The bridge to the game, started, and the address of a match's page."""
+    from shadowbox.games.gesture.mcctp_bridge import _Bridge
+
+    if table is not None:
+        from shadowbox.cli.play.other_game import match_of
+        from shadowbox.games.gesture.any_game import _MatchCore
+
+        found = match_of(table, options["against"], options["match_port"], options["seed"])
+        page, url, key = stack.enter_context(found)
+        print(f"match: {page}", file=sys.stderr, flush=True)
+        return stack.enter_context(_Bridge(url, core=_MatchCore(table, key))), page
+    url = options["url"] or GAME
+    if mock is not None:
+        from shadowbox.games.gesture.place.server import _MockInThread
+
+        url = stack.enter_context(_MockInThread(mock, options["mock_port"])).url
+    return stack.enter_context(_Bridge(url)), ""
+
+
+def _table(options: dict[str, Any]) -> _Table | None:
+    """Table of gestures for --game; None for Minecraft."""
+    if options["other"] is None:
+        if options["table"] is not None:
+            raise UsageError("--table needs --game NAME, the game whose keys it names")
+        return None
+    if options["mock"] or options["url"]:
+        raise UsageError("--game excludes --mock and --connect: name one game")
+    from shadowbox.cli.play.other_game import table_for
+
+    return table_for(options["other"], options["table"])
+
+
 def _mock(options: dict[str, Any]) -> _MockServer | None:
     if options["mock"] and options["url"]:
         raise UsageError("--mock and --connect exclude each other: name one game")
@@ -157,13 +242,21 @@ def _mock(options: dict[str, Any]) -> _MockServer | None:
     return _MockServer(options["seed"], options["wrong"])
 
 
-def _player(options: dict[str, Any], mock: _MockServer | None) -> _SyntheticPlayer | None:
+def _player(
+    options: dict[str, Any], mock: _MockServer | None, table: _Table | None
+) -> _Moving | None:
     if options["source"] != "synthetic":
         return None
+    if table is not None:
+        from shadowbox.games.gesture.any_game import restless
+        from shadowbox.games.gesture.body import person
+        from shadowbox.games.gesture.place.person import _MovingPerson
+
+        return _MovingPerson(person(0, options["person"]), restless(options["seed"], table))
     if mock is None:
         raise UsageError(
-            "--source synthetic: the synthetic person sees the mock place only; add --mock, or take "
-            "--source page for a real person"
+            "--source synthetic: the synthetic person sees the mock place only; add --mock or --game, "
+            "or take --source page for a real person"
         )
     from shadowbox.games.gesture.body import person
     from shadowbox.games.gesture.place.person import _SyntheticPlayer
@@ -172,7 +265,7 @@ def _player(options: dict[str, Any], mock: _MockServer | None) -> _SyntheticPlay
 
 
 def _source(
-    options: dict[str, Any], player: _SyntheticPlayer | None, stack: contextlib.ExitStack
+    options: dict[str, Any], player: _Moving | None, stack: contextlib.ExitStack
 ) -> _Source:
     from shadowbox.games.gesture.sources import _SyntheticSource
 
@@ -183,30 +276,59 @@ def _source(
     return source_of(options, stack)
 
 
-def _policy(options: dict[str, Any], player: _SyntheticPlayer | None) -> _Policy:
+def _loop(
+    name: str | None, source: _Source, policy: _Policy, bridge: _Bridge, settings: _Settings
+) -> _LiveLoop:
+    """The live loop, with the profile `name` of the person."""
+    from shadowbox.games.gesture.live import _LiveLoop
+    from shadowbox.games.gesture.profile import profile_path, read_profile, write_profile
+
+    if name is None:
+        return _LiveLoop(source, policy, bridge, settings)
+    path = profile_path(name)
+    save = partial(write_profile, path)
+    return _LiveLoop(source, policy, bridge, settings, profile=read_profile(path), save=save)
+
+
+def _policy(options: dict[str, Any]) -> tuple[Callable[[_Moving | None], _Policy], _Settings]:
+    """Maker of the policy for a synthetic person or None, and the settings of its decisions.
+
+    They have the thresholds of a checkpoint's calibration, if it has any.
+    """
+    from shadowbox.games.gesture.controller import _Settings, settings_of
     from shadowbox.games.gesture.live import _AgentPolicy, _KeysPolicy
 
     spec = options["checkpoint"]
     if spec == "keys":
-        if player is None:
+        if options["source"] != "synthetic":
             raise UsageError(
                 "--checkpoint keys knows the keys of the synthetic person only; name a policy for "
                 f"--source {options['source']}, such as --checkpoint runs/mine"
             )
-        return _KeysPolicy(player.meant)
-    agent, _ = live_agent(spec, load("gesture"))
-    return _AgentPolicy(agent, options["seed"])
+        return lambda player: _KeysPolicy(
+            player.meant if player else lambda number: {}
+        ), _Settings()
+    agent, more = live_agent(spec, load("gesture"))
+    reader = None
+    if hasattr(agent, "policy"):  # a trained one, which has loaded torch
+        from shadowbox.play.chances import chance_reader
+
+        reader = chance_reader(agent)
+    if reader is None:
+        return lambda player: _AgentPolicy(agent, options["seed"]), _Settings()
+    asked = partial(_AgentPolicy, agent, options["seed"], chances=reader, begin=reader.begin)
+    return lambda player: asked(), replace(settings_of(reader.thresholds, None), **more)
 
 
 def _state(
-    loop: _LiveLoop, mock: _MockServer | None, more: dict[str, Any] | None = None
+    loop: _LiveLoop, mock: _MockServer | None, more: dict[str, Any]
 ) -> Callable[[], dict[str, Any]]:
-    """State of the loop, with a picture of the mock's place."""
+    """State of the loop, with a picture of the mock's place, or the address of a match."""
     from shadowbox.games.gesture.place.course import picture
 
     def state() -> dict[str, Any]:
         place = {"place": picture(mock.place)} if mock else {}
-        return loop.snapshot() | place | (more or {})
+        return loop.snapshot() | place | more
 
     return state
 
@@ -238,36 +360,7 @@ def _obey(loop: _LiveLoop) -> Callable[[dict[str, Any]], None]:
         if isinstance(order.get("panic"), bool):
             loop.panic(order["panic"])
         name, by = order.get("set"), order.get("by")
-        if name in ("threshold", "look") and isinstance(by, int | float) and abs(by) < 1000:
+        if isinstance(name, str) and isinstance(by, int | float) and abs(by) < 1000:
             loop.change(name, float(by))
 
     return obey
-
-
-def _summary(loop: _LiveLoop, mock: _MockServer | None) -> dict[str, Any]:
-    """Facts of the session: presses, times, rest, counts, and the score of the place."""
-    state = loop.snapshot()
-    names = ("source", "url", "presses", "latency", "round_trip", "rest", "counts", "problems")
-    return {name: state[name] for name in names} | {
-        "releases": [
-            {"reasons": each["reasons"], "held": each["held"]} for each in loop.bridge.core.releases
-        ],
-        "place": [*mock.finished, mock.place.results()] if mock else None,
-    }
-
-
-def _in_words(summary: dict[str, Any]) -> str:
-    lines = []
-    for place in summary["place"] or ():
-        lines.append(
-            f"{place['tasks']} of {place['of']} tasks in {place['seconds']:.1f} s, "
-            f"{place['blocks_hit']} hits, {place['wrong_turns']} wrong turns, {place['bumps']} bumps"
-        )
-    times = ", ".join(
-        f"{name} {each['p50']:.1f} ({each['p99']:.1f})" for name, each in summary["latency"].items()
-    )
-    lines.append(f"latency in ms, median (99 %): {times or 'no frame'}")
-    pressed = ", ".join(f"{name} {n}" for name, n in summary["presses"].items() if n)
-    lines.append(f"presses: {pressed or 'none'}")
-    lines += [f"problem: {text}" for text in summary["problems"]]
-    return "\n".join(lines)

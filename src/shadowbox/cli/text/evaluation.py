@@ -11,6 +11,7 @@ from shadowbox.core.evaluation import FAILED, EvaluationReport, Figure
 from shadowbox.core.metrics import METRIC_BY_NAME
 from shadowbox.core.stats import Interval
 from shadowbox.evaluate.offline import bins_sentence
+from shadowbox.evaluate.sessions import session_tables
 from shadowbox.evaluate.worlds.verdict import gate_sentence
 
 if TYPE_CHECKING:  # it needs torch, which help does not
@@ -23,6 +24,10 @@ def evaluation_text(found: EvaluationReport) -> str:
     gate, controls = found.gate, found.gate.details.get("controls") or {}
     parts = [_gate_table(controls)] if controls else []
     for title, figures in _groups(found).items():
+        if title == "sessions":
+            tables = session_tables(figures, found.context.get("by_person") or {})
+            parts += [table(head, rows) for head, rows in tables if rows]
+            continue
         lines = [
             _line(name, figure)
             for name, figure in figures.items()

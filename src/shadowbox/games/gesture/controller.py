@@ -10,9 +10,9 @@ changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -192,6 +192,11 @@ def answers_of(chances: Mapping[str, Array]) -> _Answers:
     )
 
 
+def finite(answers: _Answers) -> bool:
+    """True if every answer is a finite number."""
+    return all(bool(np.isfinite(part).all()) for part in answers)
+
+
 def settings_of(thresholds: Mapping[str, float], usual: float | None) -> _Settings:
     """Settings with thresholds by control (`control/jump`), and `usual` for the others."""
     named = {key.partition("/")[2]: value for key, value in thresholds.items()}
@@ -244,6 +249,23 @@ def _vote(settings: _Settings, memory: _Memory, hotbar: Array) -> tuple[int, int
     slot = 1 + int(np.argmax(hotbar[1:])) if hotbar[0] < 0.5 else 0
     votes = memory.votes + 1 if slot and slot == memory.slot else int(slot > 0)
     return slot, votes, slot if votes == settings.slot_frames else 0
+
+
+class _AnyHands(Protocol):
+    """Keys that a game holds, as `_Hands` has them."""
+
+    held: set[str]
+    notes: set[str]
+
+    def messages(
+        self, controls: _Controls, now: float, slot: int, screen_open: bool
+    ) -> Iterator[str]: ...
+
+    def release(self) -> list[str]: ...
+
+    def release_all(self) -> list[str]: ...
+
+    def forget(self) -> None: ...
 
 
 # ---- watchdog ------------------------------------------------------------------------------------

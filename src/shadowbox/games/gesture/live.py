@@ -7,30 +7,36 @@ releasing them is the bridge's task, in a thread of its own.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from shadowbox.core.game import Agent
-from shadowbox.core.schema import Array
+from shadowbox.core.schema import Array, Columns
+from shadowbox.errors import system_error
 from shadowbox.games.gesture.controller import (
     KEYS,
     _Answers,
     _Controls,
     _Settings,
+    answers_of,
     at_rest,
     certain,
+    control_columns,
+    finite,
     process,
+    thresholds,
 )
-from shadowbox.games.gesture.features import _FeatureStream
+from shadowbox.games.gesture.features import LONGEST_GAP, _FeatureStream
 from shadowbox.games.gesture.game_fields import game_columns
 from shadowbox.games.gesture.mcctp_bridge import _Bridge
-from shadowbox.games.gesture.schema import SCHEMA
+from shadowbox.games.gesture.profile import _Profile
+from shadowbox.games.gesture.schema import FPS, SCHEMA
 from shadowbox.games.gesture.sources import (
     LEFT,
     POSE,
@@ -54,6 +60,10 @@ class _Policy(Protocol):
         """Answers for a frame, and the game's state of schema fields (None: not known yet)."""
         ...
 
+    def pressed(self, controls: _Controls) -> None:
+        """Take the controls that were decided from the answers."""
+        ...
+
     def idle(self, frame: _PoseFrame) -> bool | None:
         """True if the person presses nothing on purpose; None if the policy does not know."""
         ...
@@ -72,6 +82,9 @@ class _KeysPolicy:
         """Answers that are sure of the person's keys."""
         return certain(self.meant(frame.number))
 
+    def pressed(self, controls: _Controls) -> None:
+        """Nothing: the person knows."""
+
     def idle(self, frame: _PoseFrame) -> bool | None:
         """True if the person means no key in this frame."""
         keys = self.meant(frame.number)
@@ -79,30 +92,72 @@ class _KeysPolicy:
 
 
 class _AgentPolicy:
-    """Policy around an agent of the game, such as a trained one: its controls are taken as certain.
+    """Policy around an agent of the game, or around a trained policy's chances.
 
-    The agent sees the rows of `_FeatureStream`, the same as in recordings, and its own last controls.
+    It sees the rows of a recording, 30 a second and the same bit for bit: a row is decided when its
+    frame arrives, a slow camera repeats its frame in the rows between, and after a gap everything
+    begins anew, as recordings are split there. Controls of an agent are taken as certain; `chances`
+    (view [1, slots] -> chances of the controls) have thresholds and hysteresis.
     """
 
-    def __init__(self, agent: Agent, seed: int = 0) -> None:
-        self.agent, self.seeds = agent, np.array([seed])
-        self.memory = agent.start(self.seeds, np.zeros(1, np.int64))
-        self.stream = _FeatureStream()
-        self.last = {key: SCHEMA.neutral(1)[key] for key in SCHEMA.control_keys}
+    def __init__(
+        self,
+        agent: Agent,
+        seed: int = 0,
+        *,
+        chances: Callable[[Columns], Mapping[str, Array]] | None = None,
+        begin: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.agent, self.seeds, self.chances, self.forget = agent, np.array([seed]), chances, begin
+        self._history: Columns = {}  # controls of the row before
+        self.rows = 0  # since the beginning
+        self._seen_at: float | None = None
+        self._begin(0.0)
 
     def answer(self, frame: _PoseFrame, game: Mapping[str, float] | None) -> _Answers:
-        """Answers that are sure of the agent's controls."""
+        """Answers for the row of a frame; a second frame within a row gets those of the first."""
+        if self._seen_at is None or frame.at - self._seen_at > LONGEST_GAP:
+            self._begin(frame.at)
+        self._seen_at = frame.at
+        due = 1 + math.ceil((frame.at - self._start) * FPS - 1e-6)
+        while self.rows < due - 1:
+            self._row()
         self.stream.see(frame_landmarks(frame.values, frame.at))
         if game is not None:
             self.stream.know(game_columns(game))
-        view = {**self.stream.row(), **self.last}
-        controls, self.memory = self.agent.act(view, self.memory)
-        self.last = {key: np.asarray(controls[key]) for key in SCHEMA.control_keys}
-        return certain({key.partition("/")[2]: float(v[0, 0]) for key, v in self.last.items()})
+        if self.rows < due:
+            self._row()
+        return self._answers
+
+    def pressed(self, controls: _Controls) -> None:
+        """Take the controls that were decided, which are the history of the next row."""
+        if self.chances is not None:
+            self._history = control_columns(controls)
 
     def idle(self, frame: _PoseFrame) -> bool | None:
         """None: an agent does not know what the person means."""
         return None
+
+    def _begin(self, at: float) -> None:
+        self._start, self.rows = at, 0
+        self.stream = _FeatureStream()
+        self._history = {key: SCHEMA.neutral(1)[key] for key in SCHEMA.control_keys}
+        self.memory = self.agent.start(self.seeds, np.zeros(1, np.int64))
+        self.forget()
+        self._answers = certain({})
+
+    def _row(self) -> None:
+        """Answers for the next row."""
+        view = {**self.stream.row(), **self._history}
+        self.rows += 1
+        if self.chances is not None:
+            self._answers = answers_of(self.chances(view))
+            return
+        controls, self.memory = self.agent.act(view, self.memory)
+        self._history = {key: np.asarray(controls[key]) for key in SCHEMA.control_keys}
+        self._answers = certain(
+            {key.partition("/")[2]: float(v[0, 0]) for key, v in self._history.items()}
+        )
 
 
 class _Rest:
@@ -150,9 +205,17 @@ class _LiveLoop:
         bridge: _Bridge,
         settings: _Settings | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        profile: _Profile | None = None,
+        save: Callable[[_Profile], None] = lambda profile: None,
     ) -> None:
+        """`profile`: of the person; `save` is called after each change."""
         self.source, self.policy, self.bridge = source, policy, bridge
-        self.settings, self.clock = settings or _Settings(), clock
+        self.trained, self.clock, self.save = settings or _Settings(), clock, save
+        self.profile = profile or _Profile(
+            threshold=self.trained.threshold, look_speed=self.trained.look_speed
+        )
+        self.settings = self.profile.apply(self.trained)
         self.rest = _Rest()
         self.stopping = threading.Event()
         self.panicking = False
@@ -189,12 +252,15 @@ class _LiveLoop:
         """
         before, self.frame = self.frame, frame
         self._frames.append(frame.at)
+        game = self.bridge.core.fields
+        answers = self.policy.answer(frame, game)
         if not frame.seen:
             return None
         self._pose_at = frame.at
-        game = self.bridge.core.fields
         screen = bool(game and game["screen_open"])
-        answers = self.policy.answer(frame, game)
+        if not finite(answers):
+            self.bridge.core.problem("the policy's answers are not finite; nothing is pressed")
+            answers = certain({})
         decided = self.clock()
         if self.bridge.core.alarms:
             self._memory = at_rest(screen)
@@ -208,6 +274,7 @@ class _LiveLoop:
         for at in np.flatnonzero(controls.keys & ~self._memory.keys):
             self.presses[KEYS[at]] += 1
         self._memory, self.controls = memory, controls
+        self.policy.pressed(controls)
         self.bridge.order(controls, pose_at=self._pose_at, frame_at=frame.at)
         self._times["policy"].append(decided - frame.at)
         self._times["controller"].append(self.clock() - decided)
@@ -215,13 +282,18 @@ class _LiveLoop:
         return controls
 
     def change(self, name: str, by: float) -> None:
-        """Change a setting while playing: `threshold` of the keys, or `look` in degrees a second."""
-        if name == "threshold":
-            value = float(np.clip(self.settings.threshold + by, 0.05, 0.95))
-            self.settings = replace(self.settings, threshold=round(value, 3))
-        elif name == "look":
-            value = float(np.clip(self.settings.look_speed + by, 20.0, 600.0))
-            self.settings = replace(self.settings, look_speed=round(value, 1))
+        """Change a setting while playing: `threshold`, `threshold/CONTROL`, or `look` in degrees/s.
+
+        A profile that cannot be saved is a problem, and play goes on.
+        """
+        changed = self.profile.changed(name, by, self.settings)
+        if changed == self.profile:
+            return
+        self.profile, self.settings = changed, changed.apply(self.trained)
+        try:
+            self.save(changed)
+        except OSError as error:
+            self.bridge.core.problem(f"the profile was not saved: {system_error(error)}")
 
     def latencies(self) -> dict[str, dict[str, float]]:
         """Median and 99th percentile of each stage in milliseconds, over the last frames."""
@@ -266,6 +338,7 @@ class _LiveLoop:
             "counts": {**core.counts, **self.source.counts},
             "problems": [*list(core.problems)[-2:], *list(self.source.problems)[-2:]],
             "settings": {"threshold": self.settings.threshold, "look": self.settings.look_speed},
+            "thresholds": dict(zip(KEYS, thresholds(self.settings).tolist(), strict=True)),
         }
 
 

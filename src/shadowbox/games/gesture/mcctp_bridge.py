@@ -26,7 +26,7 @@ import numpy as np
 
 from shadowbox.errors import ShadowboxError
 from shadowbox.games.gesture import mcctp_messages as mcctp
-from shadowbox.games.gesture.controller import KEYS, LIMIT_S, _Controls, _Signs, alarms
+from shadowbox.games.gesture.controller import KEYS, LIMIT_S, _AnyHands, _Controls, _Signs, alarms
 from shadowbox.games.gesture.game_fields import game_fields
 
 MOVES = {
@@ -165,9 +165,14 @@ class _Hands:
 class _Core:
     """Bridge without a socket: orders and messages in, messages out, at times from outside."""
 
-    def __init__(self, settings: _BridgeSettings | None = None) -> None:
+    largest = mcctp.LARGEST_MESSAGE  # bytes of a message that is read
+
+    def __init__(
+        self, settings: _BridgeSettings | None = None, hands: _AnyHands | None = None
+    ) -> None:
+        """`hands`: of another game than Minecraft."""
         self.settings = settings or _BridgeSettings()
-        self.hands = _Hands(self.settings)
+        self.hands: _AnyHands = hands or _Hands(self.settings)
         self.signs = _Signs(pose=None, state=None, order=None, connected=False)
         self.orders: deque[tuple[_Controls, float]] = deque(maxlen=8)  # newest last, frame's time
         self.order_now: _Controls | None = None
@@ -283,8 +288,10 @@ class _Bridge:
         url: str,
         settings: _BridgeSettings | None = None,
         clock: Callable[[], float] = time.monotonic,
+        core: _Core | None = None,
     ) -> None:
-        self.url, self.core, self.clock = url, _Core(settings), clock
+        """`core`: of another game than Minecraft, with its own settings."""
+        self.url, self.core, self.clock = url, core or _Core(settings), clock
         self.latency: float | None = None  # half of it is the way to the game, seconds
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bridge to the game", daemon=True)
@@ -334,7 +341,7 @@ class _Bridge:
             try:
                 async with connect(
                     self.url,
-                    max_size=mcctp.LARGEST_MESSAGE,
+                    max_size=self.core.largest,
                     open_timeout=3,
                     close_timeout=0.3,
                     ping_interval=2,

@@ -25,6 +25,7 @@ const badge = make("span", { className: "badge" });
 const where = make("span", { className: "soft" });
 const task = make("span", { className: "task" });
 const score = make("span", { className: "soft score" });
+const match = make("a", { target: "_blank", className: "match", hidden: true }, "Open the match");
 const stage = make("canvas", { width: 1280, height: 720 });
 const body = make("canvas", { width: 560, height: 600 });
 const look = make("canvas", { width: 120, height: 120, className: "look" });
@@ -62,7 +63,7 @@ document.body.append(
   make("header", {}, make("strong", {}, "Gesture"), badge, where),
   make("main", { className: "live" },
     make("div", { className: "world" },
-      make("div", { className: "above" }, task, score), stage, keyBoard),
+      make("div", { className: "above" }, task, score, match), stage, keyBoard),
     make("aside", {}, body,
       make("div", { className: "under" }, look, make("div", {},
         setting("threshold", "threshold", 0.05), setting("look", "look, deg/s", 20))),
@@ -149,6 +150,9 @@ function draw() {
   problems.replaceChildren(...state.problems.map((text) => make("li", {}, text)));
   drawLook(look, state.look, state.cursor, state.screen);
   drawBody(body, state.body);
+  stage.hidden = !state.place;
+  match.hidden = !state.match;
+  if (state.match && match.href !== state.match) match.href = state.match;
   if (state.place) {
     const { results } = state.place;
     task.textContent = finished ? "Finished" : `Next: ${state.place.next}`;
@@ -156,8 +160,7 @@ function draw() {
       `${results.blocks_hit} hits · ${results.wrong_turns} wrong turns · ${results.bumps} bumps`;
     drawPlace(stage, state.place);
   } else {
-    task.textContent = state.alarms.length ? "" : "Playing in the game";
-    stage.hidden = true;
+    task.textContent = state.alarms.length ? "" : state.match ? "Playing a match" : "Playing in the game";
   }
 }
 

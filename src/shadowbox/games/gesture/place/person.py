@@ -8,7 +8,7 @@ who plays does not know the next key.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -101,6 +101,20 @@ class _LivePerson:
             for arm, up in (("main", slot > finger), ("off", slot > finger + 5)):
                 goal[JOINTS.index(f"{arm}_finger{finger}")] += -0.35 if up else 0.6
         goal[JOINTS.index("off_flex")] += 1.7 * (slot > 5)
+
+
+class _MovingPerson:
+    """Person who makes the gestures of given keys: `meant(number)` are those of a frame."""
+
+    def __init__(
+        self, who: _Person, meant: Callable[[int], Mapping[str, float]], seed: int = 0
+    ) -> None:
+        self.body, self.meant, self.frames = _LivePerson(who, seed), meant, 0
+
+    def pose(self) -> Array:
+        """Landmarks [260] of the next frame, 30 a second."""
+        self.frames += 1
+        return self.body.frame(self.meant(self.frames - 1))
 
 
 class _SyntheticPlayer:
