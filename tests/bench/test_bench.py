@@ -9,6 +9,7 @@ import pytest
 
 from shadowbox.bench import world
 from shadowbox.bench.env import bench_env
+from shadowbox.bench.gesture import bench_gesture
 from shadowbox.bench.loop import bench_loop
 from shadowbox.bench.policy import bench_policy
 from shadowbox.bench.sim import bench_sim
@@ -89,6 +90,17 @@ def test_the_policy_bench_prints_what_it_promises():
     assert (figures["ratio_bf16"] is None) == (figures["ratio_default_bf16"] is None)
     assert 0 < figures["act_p50_ms"] <= figures["act_p99_ms"]
     assert 0 < figures["act_p50_ms_at_256"] <= figures["act_p99_ms_at_256"]
+
+
+@pytest.mark.slow
+def test_the_gesture_bench_prints_what_it_promises():
+    """A short run: a live frame is cheaper than that of the older model, and so is a target."""
+    figures = bench_gesture(frames=5, steps=1, rounds=1)
+    assert figures["legacy_parameters"] == 3_510_429
+    assert 0 < figures["live_p50_ms"] <= figures["live_p99_ms"]
+    assert figures["live_p50_ms"] < figures["legacy_live_p50_ms"]
+    assert figures["ratio"] > 5
+    assert figures["ratio_legacy"] > 0.5
 
 
 def test_the_world_bench_prints_what_it_promises(monkeypatch):
