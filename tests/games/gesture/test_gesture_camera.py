@@ -197,7 +197,7 @@ def test_a_real_person_before_the_webcam_plays(chromium, tmp_path, monkeypatch, 
     assert json.loads(capsys.readouterr().out)["fetched"]
     person = photograph()
     empty = person.point(lambda value: 70)
-    film = [turned(person, 12)] * 12 + [turned(person, -12)] * 12 + [empty] * 4
+    film = [turned(person, 12)] * 24 + [turned(person, -12)] * 24 + [empty] * 10
     write_y4m(tmp_path / "webcam.y4m", film, 4)
     source, mock, held = _Seen(), _MockServer(seed=1), set()
     policy = _AgentPolicy(specs.agent("hold:sneak", load("gesture")))
@@ -215,7 +215,8 @@ def test_a_real_person_before_the_webcam_plays(chromium, tmp_path, monkeypatch, 
     values = np.stack(source.all)
     shown = values[values[:, VISIBLE + SHOULDERS[0]] > 0.9]
     tilts = np.array([tilt(each) for each in shown])
-    left, right = shown[tilts > tilts.mean()], shown[tilts <= tilts.mean()]
+    low, high = np.percentile(tilts, (25, 75))  # between them, the smoothing has not settled
+    left, right = shown[tilts >= high], shown[tilts <= low]
     leaned = [float(np.median([tilt(each) for each in side])) for side in (left, right)]
     assert 17 < leaned[0] - leaned[1] < 31  # the picture: 24 degrees
     with _Worker("pictures") as worker:
