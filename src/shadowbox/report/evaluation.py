@@ -226,8 +226,9 @@ def _press_bars(result: Evaluation) -> list[tuple[str, float, str, str]]:
 
 
 def _for_free(result: Evaluation) -> str:
-    if result.shown:
-        return "Never pressing and copying the last frame both score 0."
+    if result.in_play:
+        said = "Never pressing and copying the last frame both score 0."
+        return said if result.shown else f"{result.how.capitalize()}. {said}"
     return (
         f"The policy cannot play here ({result.how}). Copying the last frame has a press ratio of 1 "
         "and an onset ratio of 0; never pressing has 0 and 0."
