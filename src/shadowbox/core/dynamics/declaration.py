@@ -51,6 +51,11 @@ class _Dynamics:
     # event between two players -> choices of the other one beside which, and at the distance between
     # them, it happens
     reach: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # flag of a player on the ground, the position that is exact there, and the one along it
+    ground: tuple[str, ...] = ()
+    takes: Mapping[str, str] = field(
+        default_factory=dict
+    )  # choice of a player -> that of the things
     ignored: tuple[str, ...] = ()  # columns that a learned world does not read
     over: str = ""  # flag of a finished match, or COLUMN=VALUE of any slot
     clock: str = ""  # number of the frame

@@ -85,6 +85,9 @@ class _Rules:
             for key in keys:
                 if key not in schema.columns:
                     raise self._error(event, did_you_mean(key, schema.columns))
+        for key in (*dynamics.ground, *dynamics.takes, *dynamics.takes.values()):
+            if key not in schema.columns:
+                raise self._error("ground and takes", did_you_mean(key, schema.columns))
         self.rates = {key: self._rates(key, text) for key, text in dynamics.rates.items()}
         # derived from the row before and the controls alone, in this order
         self.early = tuple(key for key in names if self._early(key))

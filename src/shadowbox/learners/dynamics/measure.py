@@ -19,6 +19,7 @@ from shadowbox.learners.registry import Inputs
 from shadowbox.model.world.beside import measure_cells
 from shadowbox.model.world.heads import HEADS
 from shadowbox.model.world.reach import measure_reach, reach_keys
+from shadowbox.model.world.spans import measure_motion
 from shadowbox.model.world.vocabulary import measure
 from shadowbox.model.world.world import WORLDS, _WorldConfig, blank_vocabulary, rules_of
 
@@ -59,6 +60,7 @@ def measured(
             rows = int(store.lengths.sum())
             cells = measure_cells(inputs.schema, rules, _pairs(store, train, most=rows))
             vocabulary.tables.update(cells)
+            measure_motion(inputs.schema, rules, _pairs(store, train), vocabulary)
         for event in dynamics.reach:
             if reach_keys(inputs.schema, rules, event):
                 pairs = _pairs(store, train, most=int(store.lengths.sum()))

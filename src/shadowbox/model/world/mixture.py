@@ -97,7 +97,7 @@ class _Mixture(nn.Module):
     def nats(self, output: Tensor, base: Tensor, target: Tensor, possible: Tensor | None) -> Tensor:
         """Nats of values `target` [..., U], of the options that are possible, [..., U, atoms + 1]."""
         logits, mean, spread = self._parts(output, possible)
-        away = target[..., None] - self._exact(base)
+        away = target[..., None] - self.exact(base)
         exact = torch.where(away.abs() <= self.near[:, None], 0.0, RULED_OUT)
         change = ((target - base) * self.scale)[..., None]
         # a two-sided exponential
@@ -107,9 +107,17 @@ class _Mixture(nn.Module):
         return -torch.logsumexp(each, -1)
 
     def draw(
-        self, output: Tensor, base: Tensor, numbers: Tensor | None, possible: Tensor | None
+        self,
+        output: Tensor,
+        base: Tensor,
+        numbers: Tensor | None,
+        possible: Tensor | None,
+        bounds: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """Values [N, U] by uniform numbers [N, 3 U]; None: the most likely atom or mean."""
+        """Values [N, U] by uniform numbers [N, 3 U]; None: the most likely atom or mean.
+
+        `bounds`: least and largest of the values that are no atoms.
+        """
         logits, mean, spread = self._parts(output, possible)
         which, side, far = (None, None, None) if numbers is None else numbers.chunk(3, -1)
         chosen = choose(logits, which)[..., None]
@@ -122,9 +130,12 @@ class _Mixture(nn.Module):
                 change
                 + torch.where(side < 0.5, -length, length) * (spread.gather(-1, component)[..., 0])
             )
-        exact = self._exact(base)
+        exact = self.exact(base)
         atom = exact.gather(-1, chosen.clamp(max=self.atoms - 1))[..., 0]
-        return torch.where(chosen[..., 0] < self.atoms, atom, base + change / self.scale)
+        other = base + change / self.scale
+        if bounds is not None:
+            other = torch.minimum(torch.maximum(other, bounds[0]), bounds[1])
+        return torch.where(chosen[..., 0] < self.atoms, atom, other)
 
     def to_exact(self, base: Tensor) -> Tensor:
         """How far bases [..., U] are from every exact value, [..., distances].
@@ -135,7 +146,7 @@ class _Mixture(nn.Module):
         away = (base[..., self.wall_unit] - self.wall) * self.scale[self.wall_unit]
         return torch.cat([torch.tanh(away * steep) for steep in STEEP], -1)
 
-    def _exact(self, base: Tensor) -> Tensor:
+    def exact(self, base: Tensor) -> Tensor:
         """Value of each atom, [..., U, atoms]; at an end of the range an amount stops."""
         return torch.clamp(self.relative * base[..., None] + self.atom, *self.limits)
 

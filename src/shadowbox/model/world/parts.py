@@ -27,6 +27,26 @@ class _Cost(NamedTuple):
     counts: Tensor
 
 
+class _Tables(nn.Module):
+    """Tables by which the heads look up what may follow."""
+
+    event_number: Tensor
+    event_bits: Tensor
+    class_number: Tensor
+    class_values: Tensor
+    class_first: Tensor
+    allowed: Tensor
+    usual: Tensor
+    happens: Tensor
+    flag_place: Tensor
+    flag_source: Tensor
+    choice_place: Tensor
+    choice_source: Tensor
+    next_value: Tensor
+    next_first: Tensor
+    reals_place: Tensor
+
+
 class _Part(nn.Module):
     """Hidden layer and output of a part of the chain."""
 

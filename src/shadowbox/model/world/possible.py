@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from shadowbox.core.dynamics.rules import _Rules
+from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Schema
 from shadowbox.model.world.beside import pattern_flags, player_flags, same_slots
 from shadowbox.model.world.derived import (
@@ -19,6 +19,7 @@ from shadowbox.model.world.derived import (
     cell_of,
     place_keys,
 )
+from shadowbox.model.world.ground import _Ground
 from shadowbox.model.world.layout import _Layout, _Unit
 from shadowbox.model.world.mixture import NEVER, both_or_first, choose
 from shadowbox.model.world.parts import sources, spread
@@ -97,6 +98,7 @@ class _PossibleFlags(nn.Module):
         super().__init__()
         self.schema, self.rules = schema, rules
         names, together = pattern_flags(schema, rules), rules.dynamics.together
+        self.ground = _Ground(schema, rules, vocabulary.ground) if vocabulary.ground else None
         self.places = place_keys(schema, rules, together[0])
         self.others = beside_keys(schema, self.places) if self.places else []
         cells = math.prod(cell_counts(schema, self.places)) if self.places else 0
@@ -116,26 +118,28 @@ class _PossibleFlags(nn.Module):
         flat = [place for places in found for place in places]
         self.register_buffer("source", sources(flat, len(units)), persistent=False)
 
-    def seen(self, chosen: Tensor, before: Mapping[str, Tensor]) -> Tensor:
+    def seen(self, chosen: Tensor, step: _Step) -> Tensor:
         """Mask [..., slots, patterns] for joint choices [..., slots]; of a place where both agree."""
         may = self.by_class[chosen]
         if self.places:
-            may = both_or_first(may, may & self.there(before))
+            may = both_or_first(may, may & self.there(step))
         return may
 
-    def there(self, before: Mapping[str, Tensor]) -> Tensor:
+    def there(self, step: _Step) -> Tensor:
         """Mask [..., slots, patterns] of those that were seen where each slot goes."""
-        rules = (self.schema, self.rules, self.places)
+        rules, before = (self.schema, self.rules, self.places), step.before
         found = self.by_cell[cell_of(*rules, before)]
         if self.others:
             found = both_or_first(
                 found, found & self.by_near[cell_beside(*rules, self.others, before)]
             )
+        if self.ground is not None:
+            found = both_or_first(found, found & self.ground.allows(step))
         return found
 
-    def forward(self, logits: Tensor, chosen: Tensor, before: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, logits: Tensor, chosen: Tensor, step: _Step) -> Tensor:
         """Logits [..., U] for joint choices [..., slots], certain where one value is possible."""
-        may = self.seen(chosen, before)[..., None, :]
+        may = self.seen(chosen, step)[..., None, :]
         on, off = (may & self.bits).any(-1), (may & ~self.bits).any(-1)  # [..., slots, flags]
         some = logits[..., self.unit]
         some = torch.where(on, torch.where(off, some, SURE), -SURE)
@@ -147,26 +151,31 @@ class _PossibleFlags(nn.Module):
         drawn: Tensor,
         numbers: Tensor | None,
         chosen: Tensor,
-        before: Mapping[str, Tensor],
+        step: _Step,
     ) -> Tensor:
         """Flags [N, U], those of players `drawn` anew, as one of the patterns that are possible.
 
         `numbers` [N, U] are uniform; None: the most likely pattern.
         """
-        may = self.seen(chosen, before)
+        may = self.seen(chosen, step)
         score = (logits[:, self.unit][..., None] * self.bits).sum(-2)
         score = score.masked_fill(~may, NEVER)
         pattern = choose(score, None if numbers is None else numbers[:, self.unit[:, 0]])
         return spread(self.bits.T[pattern].flatten(-2), self.source, drawn)
 
-    def classes(self, legal: Tensor, before: Mapping[str, Tensor]) -> Tensor:
+    def settle(self, step: _Step) -> None:
+        """Put players on the ground in `step.after` at its height."""
+        if self.ground is not None:
+            self.ground.put(step)
+
+    def classes(self, legal: Tensor, step: _Step) -> Tensor:
         """Of legal joint choices [..., slots, classes] those with flags that are possible in a place.
 
         No player walks where none is on the ground.
         """
         if not self.places:
             return legal
-        fits = (self.there(before)[..., None, :] & self.by_class).any(-1)
+        fits = (self.there(step)[..., None, :] & self.by_class).any(-1)
         return both_or_first(legal, legal & fits)
 
 

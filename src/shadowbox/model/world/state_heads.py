@@ -34,7 +34,7 @@ from shadowbox.model.world.mixture import (
     choose,
     nats_of,
 )
-from shadowbox.model.world.parts import _Cost, _Part
+from shadowbox.model.world.parts import _Cost, _Part, _Tables
 from shadowbox.model.world.possible import (
     _Possible,
     _PossibleEvents,
@@ -42,30 +42,16 @@ from shadowbox.model.world.possible import (
     possible_events,
 )
 from shadowbox.model.world.reach import reaches_of
+from shadowbox.model.world.spans import _Spans, choice_limits
 from shadowbox.model.world.vocabulary import _Vocabulary, event_bits, event_code
 
 PARTS = ("events", "together", "flags", "choices", "reals", "motion")
 
 
-class _ChainHeads(nn.Module):
+class _ChainHeads(_Tables):
     """Distribution over the next frame, from features of a trunk [..., features]."""
 
     chained = True  # each part is given those before it
-    event_number: Tensor
-    event_bits: Tensor
-    class_number: Tensor
-    class_values: Tensor
-    class_first: Tensor
-    allowed: Tensor
-    usual: Tensor
-    happens: Tensor
-    flag_place: Tensor
-    flag_source: Tensor
-    choice_place: Tensor
-    choice_source: Tensor
-    next_value: Tensor
-    next_first: Tensor
-    reals_place: Tensor
 
     def __init__(
         self,
@@ -110,6 +96,11 @@ class _ChainHeads(nn.Module):
         self._build_choices(width)
         for name, chosen in (("reals", self.reals), ("motion", self.motion)):
             self._build_reals(name, chosen, width)
+        self.spans: _Spans | None = None
+        if vocabulary.spans:
+            most = self.mixture("motion").atoms + 1
+            self.spans = _Spans(schema, rules, vocabulary.spans, self.motion, most)
+        self.limits = choice_limits(schema, rules, vocabulary, self.choices)
 
     # ---- building --------------------------------------------------------------------------------
 
@@ -202,7 +193,7 @@ class _ChainHeads(nn.Module):
                 base = self._base(name, step, before)
                 z, output = self.parts[name](self._near_exact(name, z, base))
                 target = after.reals[..., getattr(self, f"{name}_place")]
-                possible = self._possible_options(name, after)
+                possible = self._possible_options(name, after, base, step)
                 nats = self.mixture(name).nats(output, base, target, possible)
                 costs[name] = _Cost(nats, drawn_of(self.rules, units, step))
                 if name == "reals":
@@ -233,7 +224,7 @@ class _ChainHeads(nn.Module):
         self, z: Tensor, step: _Step, before: _Flat, after: _Flat
     ) -> tuple[Tensor, _Cost, Tensor]:
         z, logits = self.parts["choices"](z)
-        following = self._following(before)
+        following = self._following(before, step)
         hits = following == after.choices[..., self.choice_place][..., None]
         chosen = torch.where(hits.any(-1), hits.int().argmax(-1), -1)
         shape = (*logits.shape[:-1], len(self.choices), self.most)
@@ -287,13 +278,13 @@ class _ChainHeads(nn.Module):
             drawn = logits > 0 if numbers is None else numbers < certain(logits)
             if "flags" in self.possible:
                 possible = cast(_PossibleFlags, self.possible["flags"])
-                drawn = possible.draw(logits, drawn, numbers, self._class(after), step.before)
+                drawn = possible.draw(logits, drawn, numbers, self._class(after), step)
             after.flags.copy_(parts.spread(drawn, self.flag_source, after.flags))
             settle(self.rules, self.flags, step)
             z = self._tell(z, "flags", after.flags[:, self.flag_place] * 2.0 - 1.0)
         if "choices" in self.parts:
             z, logits = self.parts["choices"](z)
-            following = self._following(before)
+            following = self._following(before, step)
             shaped = logits.view(following.shape).masked_fill(following < 0, NEVER)
             chosen = choose(shaped, u(len(self.choices)))
             values = following.gather(-1, chosen[..., None])[..., 0]
@@ -305,15 +296,17 @@ class _ChainHeads(nn.Module):
             if name in self.parts:
                 base = self._base(name, step, before)
                 z, output = self.parts[name](self._near_exact(name, z, base))
-                drawn = self.mixture(name).draw(
-                    output, base, u(3 * len(units)), self._possible_options(name, after)
-                )
+                bounds = self.spans.bounds(base, step) if name == "motion" and self.spans else None
+                options = self._possible_options(name, after, base, step)
+                drawn = self.mixture(name).draw(output, base, u(3 * len(units)), options, bounds)
                 source: Tensor = getattr(self, f"{name}_source")
                 after.reals.copy_(parts.spread(drawn, source, after.reals))
                 if name == "reals":
                     settle(self.rules, units, step)
                     given = self._of_reals(base, after.reals[:, self.reals_place])
                     z = self._tell(z, "reals", given)
+        if "flags" in self.possible:
+            self.possible["flags"].settle(step)  # type: ignore[operator]
         return bits
 
     def _flag_logits(
@@ -323,7 +316,7 @@ class _ChainHeads(nn.Module):
         z, logits = self.parts["flags"](z)
         logits = logits + (before.flags[..., self.flag_place] * 2.0 - 1.0) * self.flag_stays
         if "flags" in self.possible:
-            logits = self.possible["flags"](logits, self._class(after), step.before)
+            logits = self.possible["flags"](logits, self._class(after), step)
         return z, logits
 
     # ---- shared ----------------------------------------------------------------------------------
@@ -355,7 +348,7 @@ class _ChainHeads(nn.Module):
         at = (bits, self._code(before))
         legal: Tensor = self.allowed[at]
         if "flags" in self.possible:
-            legal = self.possible["flags"].classes(legal, step.before)  # type: ignore[operator]
+            legal = self.possible["flags"].classes(legal, step)  # type: ignore[operator]
         return legal, self.usual[at]
 
     def _event_mask(self, step: _Step, before: _Flat) -> Tensor:
@@ -366,9 +359,12 @@ class _ChainHeads(nn.Module):
         may = possible_events(happens, self.event_bits, *masks, step.before)
         return torch.where(may, 0.0, NEVER)
 
-    def _following(self, before: _Flat) -> Tensor:
+    def _following(self, before: _Flat, step: _Step) -> Tensor:
         """Next value of each unit by option, [..., U, options]; -1: no such option."""
-        return self.next_value[before.choices[..., self.choice_place] + self.next_first]
+        found = self.next_value[before.choices[..., self.choice_place] + self.next_first]
+        for limit in self.limits:
+            found = torch.where(limit.allows(found, step.before), found, -1)  # type: ignore[operator]
+        return found
 
     def _base(self, name: str, step: _Step, before: _Flat) -> Tensor:
         """Values of reals without a surprise, [..., U]."""
@@ -378,10 +374,14 @@ class _ChainHeads(nn.Module):
         bases = [real_base(self.schema, self.rules, key, step.before, step.after) for key in keys]
         return torch.cat(bases, -1)
 
-    def _possible_options(self, name: str, after: _Flat) -> Tensor | None:
-        if name not in self.possible:
-            return None
-        found: Tensor = self.possible[name](self._class(after), after.flags)
+    def _possible_options(
+        self, name: str, after: _Flat, base: Tensor, step: _Step
+    ) -> Tensor | None:
+        found: Tensor | None = None
+        if name in self.possible:
+            found = self.possible[name](self._class(after), after.flags)
+        if name == "motion" and self.spans is not None:
+            found = self.spans.near(found, self.mixture(name).exact(base), base, step)
         return found
 
     def _class(self, frame: _Flat) -> Tensor:

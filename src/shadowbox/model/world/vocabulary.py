@@ -53,12 +53,26 @@ class _Vocabulary:
     reals: dict[str, list[list[float]]] = field(default_factory=dict)  # column -> (kind, value)
     ends: dict[str, list[float]] = field(default_factory=dict)  # of positions, beside an exact one
     nats: dict[str, float] = field(default_factory=dict)  # of the best prediction without training
+    # what recordings have of motion: data of `measure_ground`, `measure_spans` and `measure_takes`
+    ground: dict[str, Any] = field(default_factory=dict)
+    spans: dict[str, Any] = field(default_factory=dict)
+    takes: dict[str, Any] = field(default_factory=dict)
     # what was seen: event bits x code before x joint choice, and how often options are taken
     tables: dict[str, Array] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data without the tables, which are weights of a model."""
-        names = ("events", "together", "choices", "reals", "ends", "nats")
+        names = (
+            "events",
+            "together",
+            "choices",
+            "reals",
+            "ends",
+            "nats",
+            "ground",
+            "spans",
+            "takes",
+        )
         return {name: getattr(self, name) for name in names}
 
     @staticmethod
@@ -128,7 +142,7 @@ def measure(
             base = real_base(schema, rules, key, before, after if chained else before)[used]
             options = _atoms(base, pair[1], tolerance(key, schema))
             found.reals[key] = options
-            which = _option_of(base, pair[1], options, tolerance(key, schema))
+            which = option_of(base, pair[1], options, tolerance(key, schema))
             counts = np.bincount(which, minlength=len(options) + 1)
             if together and same_slots(schema, key, together[0]):
                 found.tables[f"with/{key}"] = taken_with(conditions, which, used, len(counts))
@@ -158,11 +172,11 @@ def _measure_ends(
                 stays &= np.abs(after[other] - value) <= near
                 if other != key and kind == ABSOLUTE and stays.sum() >= ENOUGH:
                     width = 1 / (schema.columns[key].field.scale * FINE)  # type: ignore[union-attr]
-                    ends |= set(_ends_of_runs(after[key][stays].astype(float), width))
+                    ends |= set(ends_of_runs(after[key][stays].astype(float), width))
         found.ends[key] = sorted(ends)
 
 
-def _ends_of_runs(values: Array, width: float) -> list[float]:
+def ends_of_runs(values: Array, width: float) -> list[float]:
     """Smallest and largest value of each run of bins that hold values, but for a few of them."""
     bins = np.floor(values / width).astype(np.int64)
     numbers, counts = np.unique(bins, return_counts=True)
@@ -276,7 +290,7 @@ def _most_frequent(values: Array, near: float) -> tuple[float, int]:
     return float(exact[repeats.argmax()]), int(counts[at])
 
 
-def _option_of(base: Array, after: Array, options: list[list[float]], near: float) -> Array:
+def option_of(base: Array, after: Array, options: list[list[float]], near: float) -> Array:
     """Number of the option of each value; for any other value the number after the last one."""
     which = np.full(len(after), len(options))
     for at, (kind, value) in reversed(list(enumerate(options))):

@@ -56,6 +56,8 @@ DYNAMICS = _Dynamics(
         "item/y": "item/vy",
     },
     reach={"hit": ("player/weapon", "player/move", "player/move_frame")},
+    ground=("player/grounded", "player/y", "player/x"),
+    takes={"player/weapon": "item/weapon"},
     ignored=("match/frame", "match/left", "match/over", "match/winner"),
     over="match/over",
     clock="match/frame",

@@ -1,0 +1,117 @@
+"""Values that choices of players jump to beside what a player has left, as recordings have it.
+
+Nobody jumps in the air who has no jump left: the timer of a jump begins beside a count above zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shadowbox.core.dynamics.rules import _Rules
+from shadowbox.core.schema import Array, Choice, Columns, Schema
+from shadowbox.model.world.beside import ENOUGH, same_slots
+from shadowbox.model.world.derived import joint_code
+from shadowbox.model.world.layout import _Unit
+from shadowbox.model.world.parts import class_tables
+
+FEW, MOST = 4, 256  # values of a choice that is looked at, and of one that jumps
+
+
+def jump_keys(schema: Schema, rules: _Rules) -> tuple[list[str], list[str]]:
+    """Choices of players that are drawn after the joint one: those that jump, and the few-valued."""
+    together = rules.dynamics.together
+    found = {
+        key: column.field.n
+        for key, column in schema.columns.items()
+        if together
+        and isinstance(column.field, Choice)
+        and same_slots(schema, key, together[0])
+        and key in rules.drawn
+        and key not in together
+    }
+    return (
+        [key for key, many in found.items() if many <= MOST],
+        [key for key, many in found.items() if many <= FEW],
+    )
+
+
+def measure_jumps(
+    schema: Schema, rules: _Rules, classes: Sequence[int], before: Columns, after: Columns
+) -> dict[str, Array]:
+    """Whether a value is jumped to, [joint choices, values left, values], by `jumps/COLUMN/COLUMN`.
+
+    A value that is one more, one less or the same is no jump. True where rows are too few.
+    """
+    together = rules.dynamics.together
+    code = joint_code(schema, together, {k: before[k].astype(np.int64) for k in together})
+    known = np.array(classes)
+    at = np.searchsorted(known, code).clip(max=len(known) - 1)
+    there = known[at] == code
+    found = {}
+    jumps, few = jump_keys(schema, rules)
+    for key in jumps:
+        b, a = before[key].astype(np.int64), after[key].astype(np.int64)
+        jumped = there & (np.abs(a - b) > 1)
+        for left in few:
+            many = (len(known), _size(schema, left), _size(schema, key))
+            rows = np.zeros(many[:2], np.int64)
+            counts = np.zeros(many, np.int64)
+            beside = before[left].astype(np.int64)
+            np.add.at(rows, (at[there], beside[there]), 1)
+            np.add.at(counts, (at[jumped], beside[jumped], a[jumped]), 1)
+            found[f"jumps/{key}/{left}"] = (counts > 0) | (rows < ENOUGH)[..., None]
+    return found
+
+
+class _Jumps(nn.Module):
+    """Options of choices that recordings have beside the joint choice and what a player has left."""
+
+    def __init__(
+        self, schema: Schema, rules: _Rules, vocabulary_tables: Mapping[str, Array],
+        classes: Sequence[int], units: Sequence[_Unit],
+    ) -> None:  # fmt: skip
+        """`units`: all choices of the heads; the tables are weights, since recordings decide them."""
+        super().__init__()
+        self.units, self.together = units, rules.dynamics.together
+        self.schema = schema
+        self.jumps, self.few = jump_keys(schema, rules)
+        self.register_buffer(
+            "number", class_tables(schema, self.together, classes)["number"], persistent=False
+        )
+        for at, key in enumerate(self.jumps):
+            for beside, left in enumerate(self.few):
+                shape = (len(classes), _size(schema, left), _size(schema, key))
+                known = vocabulary_tables.get(f"jumps/{key}/{left}")
+                blank = torch.ones(shape, dtype=torch.bool)
+                table = blank if known is None else torch.from_numpy(known)
+                self.register_buffer(f"table_{at}_{beside}", table)
+
+    def allows(self, following: Tensor, before: Mapping[str, Tensor]) -> Tensor:
+        """Mask [..., U, options] of next values `following`."""
+        code = joint_code(self.schema, self.together, {k: before[k] for k in self.together})
+        chosen: Tensor = self.number[code]  # type: ignore[index]
+        masks = []
+        for place, unit in enumerate(self.units):
+            values = following[..., place, :]
+            if unit.key not in self.jumps:
+                masks.append(torch.ones_like(values, dtype=torch.bool))
+                continue
+            at, own = self.jumps.index(unit.key), chosen[..., unit.slot]
+            found = torch.ones_like(values, dtype=torch.bool)
+            for beside, left in enumerate(self.few):
+                table: Tensor = getattr(self, f"table_{at}_{beside}")
+                row = table[own.clamp(min=0), before[left][..., unit.slot].long()]
+                found = found & row.gather(-1, values.clamp(min=0))
+            near = (values - before[unit.key][..., unit.slot, None]).abs() <= 1
+            masks.append(found | near | (own < 0)[..., None])
+        return torch.stack(masks, -2)
+
+
+def _size(schema: Schema, key: str) -> int:
+    field = schema.columns[key].field
+    assert isinstance(field, Choice)
+    return field.n
