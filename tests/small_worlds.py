@@ -10,6 +10,7 @@ from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.games import load
 from shadowbox.learners.registry import Inputs, RunSpec, learner_spec
+from shadowbox.model.world.derived import real_base
 from shadowbox.model.world.reach import FAR
 from shadowbox.train.config import TrainConfig
 from shadowbox.train.loop import train
@@ -53,6 +54,12 @@ def from_anywhere(model):
     for reach in model.heads.reach.values():
         reach.box[:] = torch.tensor([-FAR, FAR])
     return model
+
+
+def bases(schema, rules, keys, step):
+    """Values without a surprise of positions, [T, keys * slots]."""
+    found = [real_base(schema, rules, key, step.before, step.after) for key in keys]
+    return torch.cat(found, -1)
 
 
 def copied(columns):

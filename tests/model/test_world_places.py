@@ -15,7 +15,7 @@ from shadowbox.core.dynamics.rules import _Rules
 from shadowbox.games.brawl.schema import STATES
 from shadowbox.model.world import beside
 from shadowbox.model.world.reach import _Reach, measure_reach
-from shadowbox.model.world.vocabulary import _ends_of_runs
+from shadowbox.model.world.vocabulary import ends_of_runs
 from shadowbox.play import specs
 
 SCHEMA, RULES = BRAWL.schema, _Rules(BRAWL.schema, BRAWL.dynamics)
@@ -99,7 +99,7 @@ def test_edges_of_the_ground_are_found(seed, gap):
     blocks = [(-7.0, -gap), (gap, 7.0)]
     values = np.concatenate([rng.uniform(*block, 20_000) for block in blocks])
     strays = np.array([0.0, 9.0])
-    found = _ends_of_runs(np.concatenate([values, strays]), 0.25)
+    found = ends_of_runs(np.concatenate([values, strays]), 0.25)
     np.testing.assert_allclose(found, np.ravel(blocks), atol=0.01)
 
 

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Columns, Schema
-from shadowbox.model.world.beside import ENOUGH, pattern_flags
+from shadowbox.model.world.beside import pattern_flags
 from shadowbox.model.world.derived import real_base
 from shadowbox.model.world.vocabulary import ends_of_runs, tolerance
 
 MOST_RUNS = 16
+ENOUGH = 1000  # rows at a height, from which the ends along it are known
 EXACT = 0.999  # share of the rows on the ground that are at one of its heights
 SLACK = 2.0  # mean gaps between values that a range is larger than they are
 FAR = 1e6
@@ -89,7 +90,7 @@ def measure_ground(
         ends = ends_of_runs(along[here].astype(float), 25 * width)
         runs += [[value, *ends[at : at + 2]] for at in range(0, len(ends), 2)]
     beside = [0.0, -FAR, FAR]
-    if on[1].any():
+    if on[1].sum() >= ENOUGH:
         way = (height - after[names.carrier_height])[on[1]]
         ends = ends_of_runs((along - after[names.carrier_along])[on[1]].astype(float), 25 * width)
         beside = [float(np.median(way)), min(ends), max(ends)] if ends else beside
@@ -101,8 +102,9 @@ def measure_ground(
     comes, stays = [], []
     for kind, (over, moved, beyond) in enumerate(ways):
         arrives, remains = on[kind] & ~was[kind] & quiet, on[kind] & was[kind] & quiet
-        comes.append([range_of(each[arrives]) for each in (over, moved, beyond)])
-        stays.append(range_of(beyond[remains])[1])
+        known = kind == 0 or beside[1] > -FAR
+        comes.append([range_of(each[arrives & known]) for each in (over, moved, beyond)])
+        stays.append(range_of(beyond[remains & known])[1])
     return {"runs": [*runs, beside], "comes": comes, "stays": stays}
 
 
