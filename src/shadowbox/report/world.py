@@ -186,15 +186,16 @@ def _distributions(found: _Findings) -> Iterator[Html]:
         [
             each.name,
             f"{each.value:.4f}",
-            f"{each.floor:.4f}",
+            f"{each.halves:.4f}",
+            "" if each.moved is None else f"{each.moved:.4f}",
             each.unit,
             badge("too far", "bad") if each.far else "",
         ]
         for each in sorted(found.distances, key=lambda one: -one.value)
     ]
     yield folded(
-        "Distances, and those between two halves of the recordings",
-        [table(["distribution", "distance", "halves", "", ""], rows)],
+        "Distances, beside those between two halves of the recordings and of the simulator",
+        [table(["distribution", "distance", "halves", "simulator", "", ""], rows)],
     )
 
 

@@ -15,18 +15,29 @@ from shadowbox.evaluate.recorded import state_keys
 from shadowbox.evaluate.worlds import events as events_module
 
 BINS = 48
+MOVED = 3  # part of the counts: the simulator, from starts beside the recorded ones
 LONGEST = 64  # frames that one state lasts
 FREE = 0.005  # distance that never counts as too far
 FLOORS = 2.0  # a world may be this many times as far from recordings as their halves are
 
 
 class _Distance(NamedTuple):
-    """Distance of a world's distribution from the recorded one, and that of its halves."""
+    """Distance of a world's distribution from the recorded one, and those that nothing learns away.
+
+    `halves`: of two halves of the recordings; `moved`: of the game's simulator, with the recorded
+    controls, from starts beside the recorded ones. None without a simulator.
+    """
 
     name: str
     unit: str  # bits, or a share of the largest value
     value: float
-    floor: float
+    halves: float
+    moved: float | None = None
+
+    @property
+    def floor(self) -> float:
+        """The larger one of the distances beside which it is judged."""
+        return max(self.halves, self.moved or 0.0)
 
     @property
     def far(self) -> bool:
@@ -35,19 +46,20 @@ class _Distance(NamedTuple):
 
 
 class _Histograms:
-    """Counts of a world's rows and of recorded ones, by distribution.
+    """Counts of a world's rows, of recorded ones, and of a simulator's, by distribution.
 
-    Recorded rows are counted in two halves of the episodes, whose distance is the floor.
+    Recorded rows are counted in two halves of the episodes.
     """
 
     def __init__(self, game: Game, episodes: Array, first: int) -> None:
         self.game, self.first = game, first  # frame from which rows count
         self.half = halves(episodes)
-        self.counts: dict[str, list[Array]] = {}  # name -> world, first half, second half
+        # name -> world, first half, second half, simulator from moved starts
+        self.counts: dict[str, list[Array]] = {}
         self.range: dict[str, tuple[float, float]] = {}
 
     def add(self, part: int, rows: Columns, valid: Array, found: Array | None) -> None:
-        """Count rows [N, R, slots] where `valid` [N, R]. `part`: 0 world, 1 and 2 the halves."""
+        """Count rows [N, R, slots] where `valid` [N, R], as the `part` of the counts."""
         inside = valid.copy()
         inside[:, : self.first] = False
         if not inside.any():
@@ -82,13 +94,22 @@ class _Histograms:
     def distances(self) -> list[_Distance]:
         """Distances of all distributions: Jensen-Shannon in bits, or Wasserstein-1."""
         result = []
-        for name, (world, one, two) in self.counts.items():
+        for name, (world, one, two, moved) in self.counts.items():
             if min(world.sum(), one.sum(), two.sum()) < BINS:
                 continue
             bits = self._is_choice(name)
             apart: Callable[[Array, Array], float] = _bits if bits else _shift
             unit = "bits" if bits else "of the range"
-            result.append(_Distance(name, unit, apart(world, one + two), apart(one, two)))
+            some = moved.sum() >= BINS
+            result.append(
+                _Distance(
+                    name,
+                    unit,
+                    apart(world, one + two),
+                    apart(one, two),
+                    apart(moved, one + two) if some else None,
+                )
+            )
         return result
 
     def _is_choice(self, name: str) -> bool:
@@ -109,7 +130,7 @@ class _Histograms:
         flat = np.nan_to_num(values.ravel().astype(np.float64))
         if span is not None:
             flat = np.clip((flat - span[0]) / (span[1] - span[0]) * bins, 0, bins - 1)
-        counts = self.counts.setdefault(name, [np.zeros(bins) for _ in range(3)])
+        counts = self.counts.setdefault(name, [np.zeros(bins) for _ in range(4)])
         counts[part] += np.bincount(flat.astype(np.int64), minlength=bins)[:bins]
 
 

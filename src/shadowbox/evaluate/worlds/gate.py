@@ -135,10 +135,14 @@ def _distributions(found: _Findings) -> Iterator[str]:
     yield from _first(
         [
             f"{each.name}: {each.value:.3f} {each.unit} from recordings, whose halves are "
-            f"{each.floor:.3f} apart"
+            f"{each.halves:.3f} apart" + _of_simulator(each.moved)
             for each in far
         ]
     )
+
+
+def _of_simulator(moved: float | None) -> str:
+    return "" if moved is None else f"; the simulator, from starts beside them, is {moved:.3f} away"
 
 
 def _guards(found: _Findings) -> Iterator[str]:

@@ -9,13 +9,14 @@ import numpy as np
 
 from shadowbox.core.game import EVENT, Game
 from shadowbox.core.schema import Array, Columns, Real
-from shadowbox.evaluate.worlds.distributions import _Histograms
+from shadowbox.evaluate.worlds.distributions import MOVED, _Histograms
 from shadowbox.evaluate.worlds.events import events_of, masks_of
 from shadowbox.evaluate.worlds.rollouts import _Predictor, _Rollout, match_seeds
 from shadowbox.evaluate.worlds.skill import scored_keys
 from shadowbox.evaluate.worlds.starts import SHORT, _Starts
 
 Report = Callable[[int, int], None]  # done, total
+NUDGE = 0.02  # share of its place by which a player of a simulator begins elsewhere
 ONE_STEP_STARTS = 200  # whose next SHORT frames are each predicted from the truth
 
 
@@ -90,6 +91,30 @@ def predict_future(
     return _Future(
         at, before, np.concatenate(events), contradictions, steps, violations, ended, shown
     )
+
+
+def count_moved(
+    game: Game, simulator: _Predictor, starts: _Starts, histograms: _Histograms, seed: int
+) -> None:
+    """Count rows of the game's simulator from starts whose players are NUDGE nearer to the middle.
+
+    The recorded controls soon mean another thing there, as they do in a world that errs by as much.
+    """
+    rates, columns = game.dynamics.rates if game.dynamics else {}, game.schema.columns
+    moved = [k for k in rates if columns[k].group.per and columns[k].field.mirror == "negate"]
+    for first in range(0, starts.number, simulator.world.matches):
+        some = np.arange(first, min(first + simulator.world.matches, starts.number))
+        past = dict(starts.past(some))
+        past |= {key: past[key] * np.float32(1 - NUDGE) for key in moved}
+        numbers = starts.episodes[some] * 1_000_003 + starts.frames[some]
+        found = simulator.roll(
+            past,
+            starts.controls(game.schema.control_keys, some),
+            match_seeds(seed, "moved", numbers, 1),
+        )
+        counted = starts.valid[some] & found.alive
+        events = None if game.events is None else events_of(game, found.rows, counted)
+        histograms.add(MOVED, found.rows, counted, events)
 
 
 def _roll(world: _Predictor, starts: _Starts, some: Array, samples: int, seed: int) -> _Rollout:

@@ -130,5 +130,8 @@ def _rest(found: _Findings) -> dict[str, Figure]:
         figures["shuffled_controls"] = Figure(found.shuffled, {"hold": _alone(0.0)})
     for each in found.distances:
         name = f"distance.{figure_word(each.name.replace('/', '.'))}"
-        figures[name] = Figure(_alone(each.value), {"real": _alone(each.floor)})
+        free = {"real": _alone(each.halves)}
+        if each.moved is not None:
+            free["simulator"] = _alone(each.moved)
+        figures[name] = Figure(_alone(each.value), free)
     return figures

@@ -136,11 +136,14 @@ def evaluate_built(
         done("predicting"),
         _busiest(game, starts, recorded),
     )
+    simulator = _simulator(game, data, settings, world.world.matches)
+    if simulator is not None:
+        passes.count_moved(game, simulator, starts, histograms, settings.seed)
     found = _measure(game, starts, future, horizons, settings, table)
     if recorded is not None:
         one = passes.predict_next(game, world, starts, settings.seed, done("one frame ahead"))
         found |= _event_scores(game, starts, future, one, recorded, settings)
-    found |= _controls(game, world, starts, data, settings)
+    found |= _controls(game, world, simulator, starts, settings)
     findings = _Findings(
         spec=spec,
         checkpoint=folder,
@@ -288,14 +291,22 @@ def _event_scores(
     }
 
 
+def _simulator(game: Game, data: Store, settings: EvalConfig, matches: int) -> _Predictor | None:
+    """The game's simulator, as the recordings were made in it; None without one."""
+    playable = playable_world(game, data, settings) if game.world is not None else None
+    return None if playable is None else _Predictor(playable[1], game, matches)
+
+
 def _controls(
-    game: Game, world: _Predictor, starts: _Starts, data: Store, settings: EvalConfig
+    game: Game,
+    world: _Predictor,
+    simulator: _Predictor | None,
+    starts: _Starts,
+    settings: EvalConfig,
 ) -> dict[str, Any]:
     """Effects of controls beside those in the true simulator, and of shuffled controls."""
-    playable = playable_world(game, data, settings) if game.world is not None else None
     effects = None
-    if playable is not None:
-        simulator = _Predictor(playable[1], game, world.world.matches)
+    if simulator is not None:
         effects = controls.control_effects(game, world, simulator, starts, settings.seed)
     return {
         "effects": effects,
