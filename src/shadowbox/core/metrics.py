@@ -237,7 +237,7 @@ METRICS = (
     Metric("shuffled_controls", "world", "high", "", ("hold",),
            "(a - b) / (a + b) of the errors with the controls of another start, a, and with the "
            "true ones, b", (-1.0, 1.0)),
-    Metric("distance", "world", "low", "distribution", ("real",),
+    Metric("distance", "world", "low", "distribution", ("real", "simulator"),
            "distance of a distribution in long predictions from that of the same recordings: "
            "Jensen-Shannon in bits for states, Wasserstein-1 as a share of the range for numbers"),
 )  # fmt: skip

@@ -7,6 +7,8 @@ Options: `best`, `latest`, `step=N`, `seed=N` choose the checkpoint; `start=matc
 at recorded starts of matches, `start=any` also inside of matches; `CHOICE=NAME`, such as
 `stage=mirror`, begins only at starts with that value; `frames=N` ends matches after N frames;
 `stop=violation` also ends a match whose frame had to be projected on one that can be;
+`beside=RUN`, repeated, has other worlds watch the matches, such as those of other seeds, and
+`stop=disagreement` ends a match in which half of them draw other events;
 `controls=shuffled` gives each match the controls of another one, for checks of what is learned;
 `draw=sample` (default) draws what happens, `draw=likely` takes the most likely option everywhere;
 `compile=true` steps in code that is compiled once for each number of matches.
@@ -81,7 +83,7 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
     from shadowbox.play.dream.world import _Dream
 
     which, seed, start, frames, chosen = "", "", "match", LONGEST, {}
-    stops, shuffled, sampled, compiled = False, False, True, False
+    stops, beside, shuffled, sampled, compiled = [], [], False, True, False
     for option in options:
         name, _, value = option.partition("=")
         if option in ("best", "latest") or re.fullmatch(r"step=\d+", option):
@@ -94,8 +96,10 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
             sampled = value == "sample"
         elif name == "frames" and value.isdecimal() and 1 <= int(value) <= LONGEST:
             frames = int(value)
-        elif option == "stop=violation":
-            stops = True
+        elif name == "stop" and value in ("violation", "disagreement"):
+            stops.append(value)
+        elif name == "beside" and value:
+            beside.append(value)
         elif option == "controls=shuffled":
             shuffled = True
         elif option == "compile=true":
@@ -104,17 +108,34 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
             chosen[key] = _value_of(game.schema, key, value, spec)
         else:
             known = ["best", "latest", "step=N", "seed=N", "start=match", "start=any", "frames=N"]
-            known += ["stop=violation", "controls=shuffled", "draw=sample", "draw=likely"]
+            known += [
+                "stop=violation",
+                "stop=disagreement",
+                "beside=RUN",
+                "controls=shuffled",
+                "draw=sample",
+                "draw=likely",
+            ]
             known += ["compile=true"]
             raise UsageError(
                 f"world '{spec}': unknown option '{option}': {did_you_mean(option, known)}"
             )
+    if "disagreement" in stops and not beside:
+        raise UsageError(
+            f"world '{spec}': stop=disagreement compares several worlds: name others, such as those "
+            "of other seeds, each as beside=RUN"
+        )
     folder = checkpoint_folder(argument, which, seed, spec, game)
-    found = checkpoint.load(folder, kind="world")
-    model = restore_world(found, game.schema, encodings=game.encodings)
-    _require_rules(found, game, spec)
+    folders = [folder, *(checkpoint_folder(each, which, "", spec, game) for each in beside)]
+    models = []
+    for each in folders:
+        found = checkpoint.load(each, kind="world")
+        models.append(restore_world(found, game.schema, encodings=game.encodings))
+        _require_rules(found, game, spec)
+    if len({each.heads.draws for each in models}) > 1:
+        raise UsageError(f"world '{spec}': a world beside it draws other columns; name another one")
     return _Dream(
-        model,
+        models[0],
         game,
         matches,
         spec,
@@ -122,6 +143,7 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
         frames=frames,
         chosen=chosen,
         stops=stops,
+        others=models[1:],
         shuffled=shuffled,
         sampled=sampled,
         compiled=compiled,

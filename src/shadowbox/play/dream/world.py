@@ -7,7 +7,7 @@ game derive the rest, and what a frame may not be is projected on what it may be
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from shadowbox.core.schema import Array, Choice, Columns
 from shadowbox.errors import UsageError
 from shadowbox.model.world.older import _OlderWorld
 from shadowbox.model.world.world import _WorldModel
+from shadowbox.play.dream.ensemble import _EnsembleStep, begin, watched
 from shadowbox.play.dream.frames import _Frame, _Pairs, typed
 from shadowbox.play.dream.projection import _Corrections
-from shadowbox.play.dream.steps import _CompiledStep, _PlainStep
+from shadowbox.play.dream.steps import Model, _CompiledStep, _PlainStep
 
 # matches are computed in multiples of so many, for which products of matrices and functions of
 # numbers round the same in every place
@@ -48,13 +49,16 @@ class _Dream:
         start: str = "match",
         frames: int = 20_000,
         chosen: Mapping[str, int] | None = None,
-        stops: bool = False,
+        stops: Collection[str] = (),
+        others: Sequence[Model] = (),
         shuffled: bool = False,
         sampled: bool = True,
         compiled: bool = False,
     ) -> None:
-        """`stops`: truncate a match whose frame had to be projected.
+        """N matches of a model.
 
+        `stops`: truncate a match by a `violation`, when its frame had to be put right, and by
+        `disagreement`, when the `others`, worlds beside this one, draw other events.
         `shuffled`: give each match the controls of another one; a check of what is learned here.
         `sampled`: draw every value; else take the most likely one.
         `compiled`: step in compiled code, which is made now if it is not kept from before.
@@ -81,20 +85,22 @@ class _Dream:
         self._frames = np.zeros((matches, 1), np.int64)  # since the match began
         self.truncated = np.zeros(matches, bool)
         self._done = np.zeros(matches, bool)
-        self._memory = model.initial(self._padded, torch.device("cpu"))
+        self.models = (self.model, *others)
+        self._memory = begin(self.models, self._padded)
         self._draws = np.arange(model.heads.draws)
         self._uniform = np.zeros((self._padded, model.heads.draws), np.float32)
         self._sampled = sampled
         self.drawn = 0  # frames of matches that were drawn
         self._corrections = _Corrections(matches, game.repairs)
-        self._advance = self._step_of(compiled)
+        self._advance = self._advance_of(compiled)
         self._starts = self._starts_of(start, chosen or {})
         self.reset(np.arange(matches))
 
     @property
     def compiled(self) -> bool:
         """True if it steps in compiled code."""
-        return isinstance(self._advance, _CompiledStep)
+        step = self._advance.step if isinstance(self._advance, _EnsembleStep) else self._advance
+        return isinstance(step, _CompiledStep)
 
     @property
     def projected(self) -> dict[str, int]:
@@ -282,25 +288,12 @@ class _Dream:
         self._remember(self._watched(rows, known), mask)
 
     def _watched(self, rows: Mapping[str, Array], known: Array) -> dict[str, Array]:
-        """Memory of the model after the rows before the last one, [n, ...]."""
-        n, many = rows[self.schema.state_keys[0]].shape[:2]
-        memory = self.model.initial(n, torch.device("cpu"))
-        longest = int(known.max()) if n else 0
-        if longest:
-            past = {
-                key: torch.from_numpy(_for_torch(rows[key][:, many - 1 - longest : many - 1]))
-                for key in self.model.keys
-            }
-            at = np.arange(longest)
-            reset = torch.from_numpy(at == (longest - known)[:, None])
-            with torch.inference_mode():
-                _, watched = self.model.seq(past, memory, reset, torch.zeros(n, longest))
-            some = torch.from_numpy(known > 0)
-            memory = {
-                key: torch.where(some.view(-1, *[1] * (values.ndim - 1)), watched[key], values)
-                for key, values in memory.items()
-            }
-        return {key: values.numpy() for key, values in memory.items()}
+        """Memory of the worlds after the rows before the last one, [n, ...]."""
+        many = rows[self.schema.state_keys[0]].shape[1]
+        longest = int(known.max()) if len(known) else 0
+        keys = dict.fromkeys(key for model in self.models for key in model.keys)
+        past = {key: rows[key][:, many - 1 - longest : many - 1] for key in keys}
+        return watched(self.models, past, known)
 
     def _remember(self, memory: Mapping[str, Array], mask: Array) -> None:
         """Put memories [n, ...] into the chosen matches."""
@@ -312,6 +305,10 @@ class _Dream:
         self._memory = kept
 
     # ---- a frame ---------------------------------------------------------------------------------
+
+    def _advance_of(self, compiled: bool) -> _PlainStep | _CompiledStep | _EnsembleStep:
+        step, others = self._step_of(compiled), self.models[1:]
+        return _EnsembleStep(step, others, self._padded, self._corrections) if others else step
 
     def _step_of(self, compiled: bool) -> _PlainStep | _CompiledStep:
         arguments = self.model, self._padded, self._corrections
@@ -343,8 +340,11 @@ class _Dream:
         if over is not None:
             self._done = over.copy()
         stopped = self.truncated | (self._frames[:, 0] >= self.longest)
-        if self.stops:
+        if "violation" in self.stops:
             stopped = stopped | self._corrections.wrong
+        if "disagreement" in self.stops:
+            assert isinstance(self._advance, _EnsembleStep)
+            stopped = stopped | self._advance.apart
         self.truncated = stopped & ~self._done
         self._done = self._done | self.truncated
 
@@ -391,8 +391,3 @@ class _Dream:
 
 
 _COUNTERS = ("known", "seeds", "frames", "done")
-
-
-def _for_torch(values: Array) -> Array:
-    """An array of a type that torch embeds: choices become int64."""
-    return values.astype(np.int64) if values.dtype.kind == "u" else np.ascontiguousarray(values)
