@@ -20,7 +20,7 @@ def store(tmp_path_factory):
 
 def test_it_keeps_the_promises_of_a_learner(store, tmp_path):
     """What it declares is what it logs, and a resumed run is the run that was not paused."""
-    learner = {"scheduled_sampling": 0.3, "context_noise": 0.05}
+    learner = {"scheduled_sampling": 0.3, "context_noise": 0.05, "self_forcing": 0.5}
     check_learner(SPEC, inputs(store, learner=learner, validate_every=3), tmp_path)
 
 
@@ -54,10 +54,36 @@ def test_only_what_moves_is_corrupted(store):
         assert (values == noisy.following[key]).all()
 
 
+def test_self_forcing_reads_what_the_model_draws(store):
+    """Later batches have a few frames as the model draws them, whose targets are the recorded ones."""
+    settings = {"self_forcing": 1.0, "self_forcing_frames": 2, "self_forcing_after": 5}
+    task = SPEC.prepare(inputs(store, learner={**settings, "swap_seats": False}))
+    learner = task.learner
+    batch = learner.to_device(next(iter(task.source(4, 0, 1))), torch.device("cpu"))
+    learner.world.train()
+    assert learner._augmented(batch) is batch or all(
+        torch.equal(learner._augmented(batch).seen[key], batch.seen[key]) for key in batch.seen
+    )
+    learner.batches = 5
+    forced = learner._augmented(batch)
+    assert learner.world.training
+    changed = {k for k, values in batch.seen.items() if (values != forced.seen[k]).any()}
+    assert {"player/x", "player/y"} <= changed
+    assert not changed & {"player/damage", "player/stocks", "match/left", *batch.controls}
+    frames = torch.stack([(batch.seen[k] != forced.seen[k]).any(-1) for k in changed]).any(0)
+    assert frames.sum(1).max() <= 2
+    assert not frames[batch.reset].any()
+    for key, values in batch.following.items():
+        assert torch.equal(values, forced.following[key])
+        assert torch.equal(batch.state[key], forced.state[key])
+
+
 def test_wrong_settings_are_refused():
     """Each message names the setting and its range."""
     for learner, problem in (
         ({"length": 1}, "learner.length"),
+        ({"self_forcing": 1.5}, "learner.self_forcing"),
+        ({"self_forcing_frames": 0}, "self_forcing_frames"),
         ({"scheduled_sampling": 2.0}, "learner.scheduled_sampling"),
         ({"contexts": 0}, "learner.contexts"),
     ):

@@ -97,6 +97,7 @@ class _DynamicsSpec(LearnerSpec):
         config, usual = _DynamicsConfig(**dict(spec.learner)), _DynamicsConfig()
         older = _is_older(spec)
         ignored = {"swap_seats": False, "context_noise": 0.0, "binary_weight": 1.0}
+        ignored |= {"self_forcing": 0.0}
         for name, value in (ignored if older else {"encoding": usual.encoding}).items():
             if getattr(config, name) != value:
                 instead = " (model.binary_weight is its weight)" if name == "binary_weight" else ""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from shadowbox.core.dynamics.rules import frames_in_unit
 from shadowbox.core.metrics import MetricInfo
-from shadowbox.core.schema import Array, Real
+from shadowbox.core.schema import Array, Flag, Real
 from shadowbox.data.sample import Batch, align
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
@@ -57,6 +57,11 @@ class _DynamicsConfig:
     scheduled_noise: float = 0.1  # in the scales of the fields
     scheduled_anneal: int = 3  # epochs
     scheduled_frames: int = 3  # frames of a segment that are corrupted together
+    # self-forcing: after so many batches, frames of this share of segments are read as the model
+    # itself draws them, one after another; the targets stay those of the recording
+    self_forcing: float = 0.0
+    self_forcing_after: int = 0  # batches
+    self_forcing_frames: int = 1
     binary_weight: float = 1.0  # weight of the flags in the loss
     contexts: int = 64  # starts of matches that the world carries along
     past_contexts: int = 64  # moments inside of matches, each with the rows before it
@@ -70,9 +75,13 @@ class _DynamicsConfig:
                 raise UsageError(
                     f"learner.{name} must be from 0 to 100 (got {getattr(self, name)})"
                 )
-        if not 0 <= self.scheduled_sampling <= 1:
+        for name in ("scheduled_sampling", "self_forcing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"learner.{name} must be from 0 to 1 (got {getattr(self, name)})")
+        if not 1 <= self.self_forcing_frames <= 16 or self.self_forcing_after < 0:
             raise UsageError(
-                f"learner.scheduled_sampling must be from 0 to 1 (got {self.scheduled_sampling})"
+                "learner.self_forcing_frames must be from 1 to 16, and self_forcing_after at least 0 "
+                f"(got {self.self_forcing_frames} and {self.self_forcing_after})"
             )
         if self.contexts < 1 or self.past_contexts < 0 or self.past_rows < 1:
             raise UsageError("learner.contexts and learner.past_rows must be at least 1")
@@ -177,13 +186,13 @@ class _DynamicsLearner:
         many = (decided.sum(1) * len(costs)).clamp(min=1e-9)
         sums["loss"] = ScoreSums(total.sum(1), many)
         sums["loss/free"] = ScoreSums(free.sum(1), many)
-        after = self._most_likely(batch)
+        after = self._drawn(batch)
         self._score_actions(sums, batch, after, decided)
         self._score_positions(sums, batch, after, decided)
         return sums
 
-    def _most_likely(self, batch: _Batch) -> dict[str, Tensor]:
-        """The most likely next frame of every position, as columns [B, T, slots]."""
+    def _drawn(self, batch: _Batch, sampled: bool = False) -> dict[str, Tensor]:
+        """The next frame of every position, drawn or most likely, as columns [B, T, slots]."""
         world, shape = self.world, batch.reset.shape
         memory = world.initial(len(batch.reset), batch.reset.device)
         h, _ = world.seq(batch.seen, memory, batch.reset, batch.level)
@@ -191,7 +200,9 @@ class _DynamicsLearner:
         # columns that follow from rules are taken from the recording, like the controls
         after = world.layout.flat(batch.following)
         flat = [_Flat(*(x.flatten(0, 1).clone() for x in frame)) for frame in (before, after)]
-        world.heads.draw(h.flatten(0, 1), flat[0], flat[1], None)
+        draws = world.heads.draws
+        numbers = torch.rand(shape.numel(), draws, device=h.device) if sampled else None
+        world.heads.draw(h.flatten(0, 1), flat[0], flat[1], numbers)
         views = world.layout.views(flat[1])
         return {key: values.unflatten(0, shape) for key, values in views.items()}
 
@@ -257,7 +268,39 @@ class _DynamicsLearner:
             self._add_noise(noisy, self.world.layout.reals, level[..., None])
         if self.config.scheduled_sampling:
             self._add_noise(noisy, self._moving(), self._scheduled(level)[..., None])
-        return batch._replace(seen=noisy, level=level)
+        batch = batch._replace(seen=noisy, level=level)
+        if self.config.self_forcing and self.batches >= self.config.self_forcing_after:
+            batch = self._self_forced(batch)
+        return batch
+
+    @torch.no_grad()
+    def _self_forced(self, batch: _Batch) -> _Batch:
+        """Some segments with frames that the model has drawn from those before, in what it reads."""
+        config, (many, length) = self.config, batch.reset.shape
+        like = batch.level
+        chosen = torch.rand(many, 1, device=like.device) < config.self_forcing
+        first = 1 + (torch.rand(many, 1, device=like.device) * (length - 1)).long()
+        at = torch.arange(length, device=like.device)
+        fresh = batch.reset  # a frame without one before it cannot be drawn
+        training = self.world.training
+        self.world.eval()  # draws see every earlier part
+        for frame in range(config.self_forcing_frames):
+            here = chosen & (at == first + frame) & ~fresh
+            drawn = self._drawn(batch, sampled=True)
+            seen = dict(batch.seen)
+            for key in self._forced:
+                before = torch.cat([seen[key][:, :1], drawn[key][:, :-1].to(seen[key].dtype)], 1)
+                seen[key] = torch.where(here[..., None], before, seen[key])
+            batch = batch._replace(seen=seen)
+        self.world.train(training)
+        return batch
+
+    @property
+    def _forced(self) -> list[str]:
+        """Columns that self-forcing replaces: motion, joint choices and flags, but no value in steps."""
+        rules = self.world.rules
+        flags = [k for k in rules.drawn if isinstance(self.schema.columns[k].field, Flag)]
+        return [*self._moving(), *rules.dynamics.together, *flags]
 
     def _moving(self) -> list[str]:
         """Drawn positions and velocities: no counter and no value that changes in steps."""
