@@ -20,7 +20,7 @@ from shadowbox.model.world.ground import _Ground
 from shadowbox.model.world.jumps import _Jumps, measure_jumps
 from shadowbox.model.world.layout import _Unit
 from shadowbox.model.world.mixture import _Mixture
-from shadowbox.model.world.spans import _Spans, _Takes, measure_motion, measure_takes
+from shadowbox.model.world.spans import _Spans, _Takes, limited, measure_motion, measure_takes
 from shadowbox.model.world.vocabulary import ABSOLUTE, measure
 
 SCHEMA, RULES = BRAWL.schema, _Rules(BRAWL.schema, BRAWL.dynamics)
@@ -197,3 +197,18 @@ def test_a_timer_of_jumps_begins_beside_a_jump_that_is_left():
     assert allowed[many:].all()
     blank = _Jumps(SCHEMA, RULES, {}, [0], units)
     assert blank.allows(following, {k: torch.from_numpy(v) for k, v in before.items()}).all()
+
+
+def test_a_choice_always_keeps_an_option():
+    """A limit that rules out every option of a choice is left out for that choice alone."""
+
+    class Nothing(torch.nn.Module):
+        """Rules out 5, everywhere."""
+
+        def allows(self, following, before):
+            """Mask of values."""
+            return following != 5
+
+    following = torch.tensor([[[5, -1, 5], [5, 1, -1]]])
+    found = limited(torch.nn.ModuleList([Nothing()]), following, {})
+    assert found.tolist() == [[[5, -1, 5], [-1, 1, -1]]]

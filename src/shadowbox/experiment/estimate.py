@@ -36,7 +36,9 @@ from shadowbox.train import runs as prior
 from shadowbox.train.config import TrainConfig
 
 BLOCK = "estimate"
-WARM, TIMED = 10, 40  # steps of the probe: the first ones are slower, and are not counted
+# steps of a probe, and those of a line; the first line is slower, and is not counted
+PROBES = ((4, 1), (50, 10))
+LONG = 8.0  # seconds of a probe after which no longer one follows
 # actual over estimated without earlier runs: optimistic, expected, pessimistic
 FACTORS = (0.85, 1.0, 1.5)
 # of a speed that somebody stated: the older system's own calibration of its stated speeds
@@ -194,7 +196,23 @@ def _judging_s(card: Card) -> float:
 
 
 def probe(card: Card, game: Game, settings: RunSettings, store: Store | None) -> dict[str, float]:
-    """Time some steps and one validation of the card's own task."""
+    """Time some steps and one validation of the card's own task.
+
+    The fewest steps that take long enough to be timed: a step may be a batch or a rollout of minutes.
+    """
+    found: dict[str, float] = {}
+    for steps, every in PROBES:
+        began = time.perf_counter()
+        found = _timed_steps(card, game, settings, store, steps, every)
+        if time.perf_counter() - began - found["prepare_s"] > LONG or steps >= found["steps"]:
+            break
+    return found
+
+
+def _timed_steps(
+    card: Card, game: Game, settings: RunSettings, store: Store | None, many: int, every: int
+) -> dict[str, float]:
+    """Times of `many` steps, in lines of `every`, and of one validation."""
     from shadowbox.train.log import METRICS, read_lines
     from shadowbox.train.loop import train
 
@@ -207,17 +225,17 @@ def probe(card: Card, game: Game, settings: RunSettings, store: Store | None) ->
         prepared = time.perf_counter() - began
         per_epoch = inputs.batches_per_epoch(chosen, given)
         total = settings.config.steps or (settings.config.epochs or 0) * (per_epoch or 0)
-        result = train(task, run, _short(settings.config, min(WARM + TIMED, total)))
+        result = train(task, run, _short(settings.config, min(many, total), every))
         if not result.whole:  # a run that is stopped keeps its signal to itself
             raise interrupted("stopped while steps were timed for an estimate; nothing is lost")
         lines = read_lines(run / METRICS)
     steps = [
-        _of_steps(line) / WARM
+        _of_steps(line) / every
         for line in lines
-        if line["kind"] == "train" and not line["step"] % WARM
+        if line["kind"] == "train" and not line["step"] % every
     ]
     passes = sum(line["kind"] == "val" for line in lines) or 1  # each is followed by a checkpoint
-    every, saved = (
+    validated, saved = (
         given_every or per_epoch or total
         for given_every in (settings.config.validate_every, settings.config.save_every)
     )
@@ -228,18 +246,18 @@ def probe(card: Card, game: Game, settings: RunSettings, store: Store | None) ->
         "validate_s": round(result.table["validate"] / passes, 4),
         "save_s": round(result.table["save"] / passes, 4),
         "steps": total,
-        "validations": -(-total // every),
+        "validations": -(-total // validated),
         "saves": 1 + -(-total // saved),
     }
 
 
-def _short(config: TrainConfig, steps: int) -> TrainConfig:
+def _short(config: TrainConfig, steps: int, every: int) -> TrainConfig:
     """Settings of a run with a few steps and nothing in between."""
     return dataclasses.replace(
         config,
         steps=steps,
         epochs=None,
-        log_every=WARM,
+        log_every=every,
         patience=0,
         validate_every=0,
         save_every=0,

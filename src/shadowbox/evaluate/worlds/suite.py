@@ -126,18 +126,10 @@ def evaluate_built(
     recorded = None if game.events is None else events_of(game, starts.future, starts.valid)
     histograms.add_recorded(starts.future, starts.valid, np.arange(starts.number), recorded)
     future = passes.predict_future(
-        game,
-        world,
-        starts,
-        horizons,
-        settings.samples,
-        histograms,
-        settings.seed,
-        done("predicting"),
-        _busiest(game, starts, recorded),
-    )
-    simulator = _simulator(game, data, settings, world.world.matches)
-    if simulator is not None:
+        game, world, starts, horizons, settings.samples, histograms, settings.seed,
+        done("predicting"), _busiest(game, starts, recorded),
+    )  # fmt: skip
+    if (simulator := _simulator(game, data, settings, world.world.matches)) is not None:
         passes.count_moved(game, simulator, starts, histograms, settings.seed)
     found = _measure(game, starts, future, horizons, settings, table)
     if recorded is not None:
@@ -161,9 +153,13 @@ def evaluate_built(
     )
     result = _WorldEvaluation(findings, judge(findings))
     if folder is not None and str(folder) not in game.worlds.values():  # those stay as they came
-        text = json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n"
-        write_whole(folder / FILE, text.encode())
+        _keep(result, folder)
     return result
+
+
+def _keep(result: _WorldEvaluation, folder: Path) -> None:
+    text = json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n"
+    write_whole(folder / FILE, text.encode())
 
 
 # ---- inside --------------------------------------------------------------------------------------

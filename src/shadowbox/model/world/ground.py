@@ -75,37 +75,42 @@ def measure_ground(
     names = ground_names(schema, rules)
     if names is None:
         return {}
+    runs = _measure_runs(schema, names, after)
+    if not 1 < len(runs) <= MOST_RUNS:
+        return {}
     on, was = _kinds(names, after), _kinds(names, before)
-    height, along = after[names.height], after[names.along]
-    near, width = tolerance(names.height, schema), 10 * tolerance(names.along, schema)
+    quiet = np.broadcast_to(quiet_rows(rules, events), on[0].shape)
+    ways = _ways(schema, rules, names, torch.tensor(runs), before, after)
+    comes, stays = [], []
+    for kind, (over, moved, beyond) in enumerate(ways):
+        known = quiet & (kind == 0 or runs[-1][1] > -FAR)
+        arrives, remains = on[kind] & ~was[kind] & known, on[kind] & was[kind] & known
+        comes.append([range_of(each[arrives]) for each in (over, moved, beyond)])
+        stays.append(range_of(beyond[remains])[1])
+    return {"runs": runs, "comes": comes, "stays": stays}
+
+
+def _measure_runs(schema: Schema, names: _Names, after: Columns) -> list[list[float]]:
+    """Runs of the ground, the carrier's last; empty: heights are not exact, or rows are too few."""
+    on, along, height = _kinds(names, after), after[names.along], after[names.height]
+    near, width = tolerance(names.height, schema), 250 * tolerance(names.along, schema)
     bins = np.round(height[on[0]].astype(float) / (2 * near)).astype(np.int64)
     numbers, counts = np.unique(bins, return_counts=True)
     kept = counts >= ENOUGH
-    if not kept.any() or counts[kept].sum() < EXACT * counts.sum():
-        return {}
+    if counts[kept].sum() < EXACT * max(counts.sum(), 1):
+        return []
     runs = []
     for number in numbers[kept]:
         here = on[0] & (np.abs(height - number * 2 * near) <= 2 * near)
+        ends = ends_of_runs(along[here].astype(float), width)
         value = float(np.median(height[here]))
-        ends = ends_of_runs(along[here].astype(float), 25 * width)
         runs += [[value, *ends[at : at + 2]] for at in range(0, len(ends), 2)]
     beside = [0.0, -FAR, FAR]
     if on[1].sum() >= ENOUGH:
+        ends = ends_of_runs((along - after[names.carrier_along])[on[1]].astype(float), width)
         way = (height - after[names.carrier_height])[on[1]]
-        ends = ends_of_runs((along - after[names.carrier_along])[on[1]].astype(float), 25 * width)
         beside = [float(np.median(way)), min(ends), max(ends)] if ends else beside
-    if len(runs) > MOST_RUNS:
-        return {}
-    table = torch.tensor([*runs, beside])
-    ways = _ways(schema, rules, names, table, before, after)
-    quiet = np.broadcast_to(quiet_rows(rules, events), on[0].shape)
-    comes, stays = [], []
-    for kind, (over, moved, beyond) in enumerate(ways):
-        arrives, remains = on[kind] & ~was[kind] & quiet, on[kind] & was[kind] & quiet
-        known = kind == 0 or beside[1] > -FAR
-        comes.append([range_of(each[arrives & known]) for each in (over, moved, beyond)])
-        stays.append(range_of(beyond[remains & known])[1])
-    return {"runs": [*runs, beside], "comes": comes, "stays": stays}
+    return [*runs, beside] if runs else []
 
 
 def range_of(values: Array) -> list[float]:
@@ -178,7 +183,17 @@ class _Ground(nn.Module):
         """`known`: data of `measure_ground`."""
         super().__init__()
         names = ground_names(schema, rules)
-        assert names is not None
+        if names is None or set(known) != {"runs", "comes", "stays"}:
+            raise ValueError("ground: the rules and the vocabulary do not agree")
+        kinds = 1 + bool(names.carried)
+        tables = {name: torch.tensor(values).float() for name, values in known.items()}
+        if (
+            tables["runs"].ndim != 2
+            or tables["runs"].shape[1] != 3
+            or tables["comes"].shape != (kinds, 3, 2)
+            or tables["stays"].shape != (kinds,)
+        ):
+            raise ValueError("ground: its numbers do not have the shapes that they must have")
         self.schema, self.rules, self.names = schema, rules, names
         flags = pattern_flags(schema, rules)
         patterns = torch.arange(1 << len(flags))
@@ -187,9 +202,7 @@ class _Ground(nn.Module):
             (patterns >> flags.index(names.carried)) & 1 if names.carried else torch.zeros_like(on)
         )
         for name, values in (
-            ("runs", torch.tensor(known["runs"])),
-            ("comes", torch.tensor(known["comes"])),
-            ("stays", torch.tensor(known["stays"])),
+            *tables.items(),
             ("kind", on * (1 + carried)),  # of a pattern: 0 in the air, 1 on the ground, 2 carried
         ):
             self.register_buffer(name, values, persistent=False)

@@ -1,6 +1,6 @@
 """Values that choices of players jump to beside what a player has left, as recordings have it.
 
-Nobody jumps in the air who has no jump left: the timer of a jump begins beside a count above zero.
+The timer of a jump in the air, for example, begins only beside a count of jumps above zero.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def measure_jumps(
 ) -> dict[str, Array]:
     """Whether a value is jumped to, [joint choices, values left, values], by `jumps/COLUMN/COLUMN`.
 
-    A value that is one more, one less or the same is no jump. True where rows are too few.
+    Steps of one, and values that stay, are left out. True where rows are too few.
     """
     together = rules.dynamics.together
     code = joint_code(schema, together, {k: before[k].astype(np.int64) for k in together})

@@ -116,7 +116,7 @@ class _Mixture(nn.Module):
     ) -> Tensor:
         """Values [N, U] by uniform numbers [N, 3 U]; None: the most likely atom or mean.
 
-        `bounds`: least and largest of the values that are no atoms.
+        `bounds`: least and largest of the values from the continuous mixture.
         """
         logits, mean, spread = self._parts(output, possible)
         which, side, far = (None, None, None) if numbers is None else numbers.chunk(3, -1)

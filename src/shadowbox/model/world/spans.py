@@ -16,6 +16,7 @@ from shadowbox.model.world.derived import drawn_mask, real_base
 from shadowbox.model.world.ground import FAR, measure_ground, quiet_rows, range_of
 from shadowbox.model.world.jumps import _Jumps, measure_jumps
 from shadowbox.model.world.layout import _Unit
+from shadowbox.model.world.mixture import both_or_first
 from shadowbox.model.world.vocabulary import _Vocabulary, option_of, tolerance
 
 
@@ -87,7 +88,9 @@ class _Spans(nn.Module):
         span = torch.tensor([-FAR, FAR]).repeat(len(units), options, 3, 1)
         for row, unit in zip(span, units, strict=True):
             if unit.key in known:
-                values = torch.tensor(known[unit.key])
+                values = torch.tensor(known[unit.key]).float()
+                if values.shape[1:] != (3, 2) or not 1 <= len(values) <= options:
+                    raise ValueError(f"spans: those of {unit.key} do not fit its options")
                 row[: len(values) - 1], row[-1] = values[:-1], values[-1]
         self.register_buffer("span", span, persistent=False)
 
@@ -102,7 +105,7 @@ class _Spans(nn.Module):
         return found if possible is None else found & possible
 
     def bounds(self, base: Tensor, step: _Step) -> tuple[Tensor, Tensor]:
-        """Least and largest of the values [..., U] that are no exact ones."""
+        """Least and largest value [..., U] of the continuous mixture."""
         low, high = self.span[:, -1].unbind(-1)
         places, loud = self._places(base, step), ~self._quiet(step)
         least = torch.stack([p + low[:, at] for at, p in enumerate(places)]).amax(0)
@@ -226,3 +229,15 @@ def choice_limits(
     if vocabulary.spans:
         found.append(_Jumps(schema, rules, vocabulary.tables, vocabulary.together, units))
     return found
+
+
+def limited(limits: nn.ModuleList, following: Tensor, before: Mapping[str, Tensor]) -> Tensor:
+    """Next values [..., U, options] that all limits allow, -1 in place of others.
+
+    A limit that leaves no option to a choice does not hold for it.
+    """
+    legal = following >= 0
+    for limit in limits:
+        near = limit.allows(following, before)  # type: ignore[operator]
+        legal = both_or_first(legal, legal & near)
+    return torch.where(legal, following, -1)

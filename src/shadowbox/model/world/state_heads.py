@@ -42,7 +42,7 @@ from shadowbox.model.world.possible import (
     possible_events,
 )
 from shadowbox.model.world.reach import reaches_of
-from shadowbox.model.world.spans import _Spans, choice_limits
+from shadowbox.model.world.spans import _Spans, choice_limits, limited
 from shadowbox.model.world.vocabulary import _Vocabulary, event_bits, event_code
 
 PARTS = ("events", "together", "flags", "choices", "reals", "motion")
@@ -168,10 +168,7 @@ class _ChainHeads(_Tables):
     # ---- likelihood ------------------------------------------------------------------------------
 
     def costs(self, h: Tensor, step: _Step, before: _Flat, after: _Flat) -> dict[str, _Cost]:
-        """Nats of the frame after, part by part, and the mask of what is drawn of it.
-
-        `step` holds the same frames as columns of tensors.
-        """
+        """Nats of the frame after, also in `step`, part by part, and the mask of what is drawn."""
         z, costs = self.enter(h), {}
         if "events" in self.parts:
             z, costs["events"], number = self._event_cost(z, step, before)
@@ -277,8 +274,8 @@ class _ChainHeads(_Tables):
             numbers = u(len(self.flags))
             drawn = logits > 0 if numbers is None else numbers < certain(logits)
             if "flags" in self.possible:
-                possible = cast(_PossibleFlags, self.possible["flags"])
-                drawn = possible.draw(logits, drawn, numbers, self._class(after), step)
+                given = (self._class(after), step)
+                drawn = self.possible["flags"].draw(logits, drawn, numbers, *given)  # type: ignore[operator]
             after.flags.copy_(parts.spread(drawn, self.flag_source, after.flags))
             settle(self.rules, self.flags, step)
             z = self._tell(z, "flags", after.flags[:, self.flag_place] * 2.0 - 1.0)
@@ -292,22 +289,26 @@ class _ChainHeads(_Tables):
             settle(self.rules, self.choices, step)
             hits = following == after.choices[:, self.choice_place][..., None]
             z = self._tell(z, "choices", hits.flatten(-2).float())
-        for name, units in (("reals", self.reals), ("motion", self.motion)):
+        for name in ("reals", "motion"):
             if name in self.parts:
-                base = self._base(name, step, before)
-                z, output = self.parts[name](self._near_exact(name, z, base))
-                bounds = self.spans.bounds(base, step) if name == "motion" and self.spans else None
-                options = self._possible_options(name, after, base, step)
-                drawn = self.mixture(name).draw(output, base, u(3 * len(units)), options, bounds)
-                source: Tensor = getattr(self, f"{name}_source")
-                after.reals.copy_(parts.spread(drawn, source, after.reals))
-                if name == "reals":
-                    settle(self.rules, units, step)
-                    given = self._of_reals(base, after.reals[:, self.reals_place])
-                    z = self._tell(z, "reals", given)
+                z = self._draw_reals(name, z, step, before, after, u)
         if "flags" in self.possible:
             self.possible["flags"].settle(step)  # type: ignore[operator]
         return bits
+
+    def _draw_reals(
+        self, name: str, z: Tensor, step: _Step, before: _Flat, after: _Flat, u: Any
+    ) -> Tensor:
+        units, base = getattr(self, name), self._base(name, step, before)
+        z, output = self.parts[name](self._near_exact(name, z, base))
+        bounds = self.spans.bounds(base, step) if name == "motion" and self.spans else None
+        options = self._possible_options(name, after, base, step)
+        drawn = self.mixture(name).draw(output, base, u(3 * len(units)), options, bounds)
+        after.reals.copy_(parts.spread(drawn, getattr(self, f"{name}_source"), after.reals))
+        if name == "motion":
+            return z
+        settle(self.rules, units, step)
+        return self._tell(z, "reals", self._of_reals(base, after.reals[:, self.reals_place]))
 
     def _flag_logits(
         self, z: Tensor, step: _Step, before: _Flat, after: _Flat
@@ -362,9 +363,7 @@ class _ChainHeads(_Tables):
     def _following(self, before: _Flat, step: _Step) -> Tensor:
         """Next value of each unit by option, [..., U, options]; -1: no such option."""
         found = self.next_value[before.choices[..., self.choice_place] + self.next_first]
-        for limit in self.limits:
-            found = torch.where(limit.allows(found, step.before), found, -1)  # type: ignore[operator]
-        return found
+        return limited(self.limits, found, step.before)
 
     def _base(self, name: str, step: _Step, before: _Flat) -> Tensor:
         """Values of reals without a surprise, [..., U]."""
@@ -380,9 +379,9 @@ class _ChainHeads(_Tables):
         found: Tensor | None = None
         if name in self.possible:
             found = self.possible[name](self._class(after), after.flags)
-        if name == "motion" and self.spans is not None:
-            found = self.spans.near(found, self.mixture(name).exact(base), base, step)
-        return found
+        if name != "motion" or self.spans is None:
+            return found
+        return self.spans.near(found, self.mixture(name).exact(base), base, step)
 
     def _class(self, frame: _Flat) -> Tensor:
         """Number of the joint choice of each slot."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shadowbox.core.files import mismatches
 from shadowbox.core.game import Game, World
@@ -33,6 +33,11 @@ if TYPE_CHECKING:  # it needs torch
 
 ARGUMENTS = {"config": dict, "dynamics": dict, "contexts": [int]}
 LONGEST = 20_000  # frames of a match
+OPTIONS = (
+    "best", "latest", "step=N", "seed=N", "start=match", "start=any", "frames=N", "stop=violation",
+    "stop=disagreement", "beside=RUN", "controls=shuffled", "draw=sample", "draw=likely",
+    "compile=true",
+)  # fmt: skip
 
 
 def restore_world(
@@ -82,8 +87,35 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
     from shadowbox.model import checkpoint
     from shadowbox.play.dream.world import _Dream
 
-    which, seed, start, frames, chosen = "", "", "match", LONGEST, {}
-    stops, beside, shuffled, sampled, compiled = [], [], False, True, False
+    asked = _asked(options, game, spec)
+    folder = checkpoint_folder(argument, asked.which, asked.seed, spec, game)
+    others = [checkpoint_folder(each, asked.which, "", spec, game) for each in asked.beside]
+    models = []
+    for each in (folder, *others):
+        found = checkpoint.load(each, kind="world")
+        models.append(restore_world(found, game.schema, encodings=game.encodings))
+        _require_rules(found, game, spec)
+    if len({each.heads.draws for each in models}) > 1:
+        raise UsageError(f"world '{spec}': a world beside it draws other columns; name another one")
+    return _Dream(models[0], game, matches, spec, others=models[1:], **asked.settings)
+
+
+class _Asked(NamedTuple):
+    """Options of a spec: which checkpoint, which worlds beside it, and settings of the dream."""
+
+    which: str
+    seed: str
+    beside: list[str]
+    settings: dict[str, Any]
+
+
+def _asked(options: Sequence[str], game: Game, spec: str) -> _Asked:
+    """Parsed options; an unknown one is refused."""
+    which, seed = "", ""
+    beside: list[str] = []
+    stops: list[str] = []
+    chosen: dict[str, int] = {}
+    settings: dict[str, Any] = {"frames": LONGEST, "stops": stops, "chosen": chosen}
     for option in options:
         name, _, value = option.partition("=")
         if option in ("best", "latest") or re.fullmatch(r"step=\d+", option):
@@ -91,63 +123,29 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
         elif name == "seed" and value.isdecimal():
             seed = value
         elif name == "start" and value in ("match", "any"):
-            start = value
+            settings["start"] = value
         elif name == "draw" and value in ("sample", "likely"):
-            sampled = value == "sample"
+            settings["sampled"] = value == "sample"
         elif name == "frames" and value.isdecimal() and 1 <= int(value) <= LONGEST:
-            frames = int(value)
+            settings["frames"] = int(value)
         elif name == "stop" and value in ("violation", "disagreement"):
             stops.append(value)
         elif name == "beside" and value:
             beside.append(value)
-        elif option == "controls=shuffled":
-            shuffled = True
-        elif option == "compile=true":
-            compiled = True
+        elif option in ("controls=shuffled", "compile=true"):
+            settings["shuffled" if name == "controls" else "compiled"] = True
         elif (key := _choice_named(game.schema, name)) is not None:
             chosen[key] = _value_of(game.schema, key, value, spec)
         else:
-            known = ["best", "latest", "step=N", "seed=N", "start=match", "start=any", "frames=N"]
-            known += [
-                "stop=violation",
-                "stop=disagreement",
-                "beside=RUN",
-                "controls=shuffled",
-                "draw=sample",
-                "draw=likely",
-            ]
-            known += ["compile=true"]
             raise UsageError(
-                f"world '{spec}': unknown option '{option}': {did_you_mean(option, known)}"
+                f"world '{spec}': unknown option '{option}': {did_you_mean(option, OPTIONS)}"
             )
     if "disagreement" in stops and not beside:
         raise UsageError(
             f"world '{spec}': stop=disagreement compares several worlds: name others, such as those "
             "of other seeds, each as beside=RUN"
         )
-    folder = checkpoint_folder(argument, which, seed, spec, game)
-    folders = [folder, *(checkpoint_folder(each, which, "", spec, game) for each in beside)]
-    models = []
-    for each in folders:
-        found = checkpoint.load(each, kind="world")
-        models.append(restore_world(found, game.schema, encodings=game.encodings))
-        _require_rules(found, game, spec)
-    if len({each.heads.draws for each in models}) > 1:
-        raise UsageError(f"world '{spec}': a world beside it draws other columns; name another one")
-    return _Dream(
-        models[0],
-        game,
-        matches,
-        spec,
-        start=start,
-        frames=frames,
-        chosen=chosen,
-        stops=stops,
-        others=models[1:],
-        shuffled=shuffled,
-        sampled=sampled,
-        compiled=compiled,
-    )
+    return _Asked(which, seed, beside, settings)
 
 
 def _choice_named(schema: Schema, name: str) -> str | None:
