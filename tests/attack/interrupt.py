@@ -144,7 +144,7 @@ def interrupted(words, moment, number, limit, folder):
             send = os.killpg if number == signal.SIGINT else os.kill
             send(process.pid, number)
         began, used, before = time.monotonic(), 0.0, cpu_seconds(process.pid)
-        while process.poll() is None and time.monotonic() - began < 4 * limit:
+        while process.poll() is None and time.monotonic() - began < 4 * limit * busy():
             used = max(used, cpu_seconds(process.pid) - before)
             time.sleep(0.02)
         took, hangs = time.monotonic() - began, process.poll() is None

@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from shadowbox.bench.loop import bench_loop
 from shadowbox.collect.matches import Pairing, record
 from shadowbox.core import system
 from shadowbox.data.store import Store
@@ -152,3 +154,11 @@ def is_running(process):
     except OSError:
         return False
     return stat.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.slow
+def test_a_bench_of_training_ends_at_a_signal():
+    """SIGINT ends `bench loop` within the training that it times; the rounds after it are not begun."""
+    threading.Timer(4.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(ShadowboxError, match="stopped while training was timed"):
+        bench_loop(steps=1_000_000, rounds=2)

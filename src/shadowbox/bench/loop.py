@@ -14,6 +14,7 @@ from shadowbox.bench.store import SCHEMA, smooth_episode
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
+from shadowbox.errors import interrupted
 
 EPISODES = 4
 # decisions a segment: with the sizes below a step takes about 10 ms, where overhead shows
@@ -93,10 +94,8 @@ def _even_split(store: Store, episodes: int) -> int:
 
 
 def _round(store: Store, run: Path, steps: int, batch: int, width: int) -> dict[str, float]:
-    from shadowbox.train.loop import train
-
     task, config = _task(store, steps, batch, width)
-    return dict(train(task, run, config).table)
+    return dict(_whole(task, run, config).table)
 
 
 def _resume_ms(store: Store, run: Path, steps: int, batch: int, width: int) -> float:
@@ -104,9 +103,17 @@ def _resume_ms(store: Store, run: Path, steps: int, batch: int, width: int) -> f
 
     The checkpoint is found, checked by digest and loaded on the way.
     """
-    from shadowbox.train.loop import train
-
     task, config = _task(store, steps, batch, width)
     began = time.perf_counter()
-    train(task, run, config, resume=True)
+    _whole(task, run, config, resume=True)
     return 1000 * (time.perf_counter() - began)
+
+
+def _whole(task: Any, run: Path, config: Any, *, resume: bool = False) -> Any:
+    """Result of a training, which keeps a signal that stopped it to itself."""
+    from shadowbox.train.loop import train
+
+    result = train(task, run, config, resume=resume)
+    if not result.whole:
+        raise interrupted("stopped while training was timed; nothing is kept")
+    return result
