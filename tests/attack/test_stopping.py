@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -156,9 +156,16 @@ def is_running(process):
     return stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
-@pytest.mark.slow
-def test_a_bench_of_training_ends_at_a_signal():
-    """SIGINT ends `bench loop` within the training that it times; the rounds after it are not begun."""
-    threading.Timer(4.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(ShadowboxError, match="stopped while training was timed"):
-        bench_loop(steps=1_000_000, rounds=2)
+def test_a_bench_of_training_ends_with_what_it_times(monkeypatch):
+    """Once a signal has stopped the training that `bench loop` times, no other one is begun."""
+    calls = []
+
+    def stopped(*args, **options):
+        calls.append(args)
+        return SimpleNamespace(whole=False)
+
+    monkeypatch.setattr("shadowbox.train.loop.train", stopped)
+    with pytest.raises(ShadowboxError, match="stopped while training was timed") as caught:
+        bench_loop(steps=2, rounds=2)
+    assert caught.value.exit_code == 130
+    assert len(calls) == 1

@@ -291,6 +291,8 @@ class _Dream:
         """Memory of the worlds after the rows before the last one, [n, ...]."""
         many = rows[self.schema.state_keys[0]].shape[1]
         longest = int(known.max()) if len(known) else 0
+        if not longest:
+            return watched(self.models, {}, known)
         keys = dict.fromkeys(key for model in self.models for key in model.keys)
         past = {key: rows[key][:, many - 1 - longest : many - 1] for key in keys}
         return watched(self.models, past, known)
