@@ -40,9 +40,10 @@ def press_roll(result: Evaluation) -> Iterator[Html]:
         "grey (above) was recorded, blue (below) is what the policy presses at each frame, given the "
         "recording up to there."
     )
+    groups = {name.rpartition("/")[0] for name in shown}
     found = [
         (
-            name,
+            name.rpartition("/")[2] if len(groups) == 1 else name,  # long names are cut
             presses.stretches(seat.down[name][rows]),
             presses.stretches(answer.drawn[name][rows]),
         )
