@@ -87,8 +87,9 @@ def test_the_look_has_a_dead_zone_and_is_smooth():
 
 
 def test_a_look_ends():
-    """After the last look the turning speed reaches exactly zero within half a second."""
+    """After the last look the turn brakes within three frames, to exactly zero within half a second."""
     controls = series([certain({"look_yaw": 0.5})] * 20 + [certain({})] * 15)
+    assert np.abs(controls[22].look[0]) < 0.01 * np.abs(controls[19].look[0])
     assert controls[-1].look.tolist() == [0, 0]
 
 

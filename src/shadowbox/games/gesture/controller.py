@@ -69,6 +69,7 @@ class _Settings:
     look_gate: float = 0.5  # threshold of `looking`, with the same hysteresis
     look_deadzone: float = 0.08  # of each axis, in the schema's unit
     look_alpha: float = 0.35  # weight of the newest frame at 30 frames a second
+    look_brake: float = 0.8  # the same once the person turns no longer: a late stop overshoots
     look_speed: float = FULL_TURN_RATE  # degrees a second of a look of 1
     look_most: float = 180.0  # degrees a second at most
     look_change: float = 900.0  # change of the turning speed, degrees a second in a second
@@ -235,11 +236,13 @@ def _hysteresis(held: Array, probability: Array, threshold: Array, margin: float
 def _look(settings: _Settings, before: Array, look: Array, looking: bool, dt: float) -> Array:
     """Turning speed in degrees a second, [2]."""
     wanted = np.where(np.abs(look) > settings.look_deadzone, look, 0.0) * settings.look_speed
-    if not looking:
-        wanted = np.zeros(2)
-    smooth = before + share_of(settings.look_alpha, dt) * (wanted - before)
-    step = settings.look_change * max(dt, 0.0)
-    moved: Array = before + np.clip(smooth - before, -step, step)
+    moved: Array
+    if looking:
+        smooth = before + share_of(settings.look_alpha, dt) * (wanted - before)
+        step = settings.look_change * max(dt, 0.0)
+        moved = before + np.clip(smooth - before, -step, step)
+    else:
+        moved = before * (1 - share_of(settings.look_brake, dt))
     moved[np.abs(moved) < 0.5] = 0.0  # half a degree a second; otherwise it would never end
     return np.asarray(np.clip(moved, -settings.look_most, settings.look_most))
 
