@@ -116,6 +116,11 @@ def install_hint(extra: str) -> str:
     return f'pip install -e "{root}[{extra}]"' if root else f'pip install "shadowbox[{extra}]"'
 
 
+def separate_hint(folder: str, requirements: Path) -> str:
+    """Commands that make a Python of its own with what a file requires, and nothing else."""
+    return f"python3 -m venv {folder} && {folder}/bin/pip install --no-deps -r {requirements}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """End of an error message: the closest known name, or all known names if none is close."""
     known = sorted(known)

@@ -47,7 +47,15 @@ def test_a_name_is_listed_once():
     assert len(METRIC_BY_NAME) == len(METRICS)
     assert {name for metric in METRICS for name in metric.baselines} == set(BASELINES)
     for metric in METRICS:
-        assert metric.where in ("validation", "offline", "closed_loop", "matches", "gate", "world")
+        assert metric.where in (
+            "validation",
+            "offline",
+            "closed_loop",
+            "matches",
+            "gate",
+            "world",
+            "sessions",
+        )
         assert metric.info.low <= metric.info.high
 
 

@@ -257,6 +257,7 @@ BASELINES = {
     "hold": "nothing changes",
     "constant_velocity": "the last change of a real or a counter is repeated",
     "real": "one half of the recordings compared with the other",
+    "simulator": "the game's simulator with the recorded controls, from starts beside the recorded ones",
     "demonstrator": "the recorded player in the same matches",
 }
 

@@ -127,6 +127,7 @@ def _packed(folder: Path) -> Path:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=LONGEST_S,
             check=False,

@@ -19,7 +19,13 @@ from typing import IO
 import numpy as np
 
 from shadowbox.core.schema import Array
-from shadowbox.errors import RecordingError, ShadowboxError, checkout, system_error
+from shadowbox.errors import (
+    RecordingError,
+    ShadowboxError,
+    checkout,
+    separate_hint,
+    system_error,
+)
 from shadowbox.games.gesture.schema import FRAME_VALUES
 from shadowbox.games.gesture.sources import _Source, checked_frame
 
@@ -42,7 +48,7 @@ def camera_python() -> str:
     needs = Path(__file__).with_name("requirements.txt")
     raise ShadowboxError(
         "MediaPipe has a Python of its own, .venv-camera, which is not here. Make it with `make camera`"
-        f", or: python3.12 -m venv .venv-camera && .venv-camera/bin/pip install --no-deps -r {needs}"
+        f", or by a Python of version 3.11 or 3.12: {separate_hint('.venv-camera', needs)}"
     )
 
 
