@@ -6,6 +6,7 @@ The timer of a jump in the air, for example, begins only beside a count of jumps
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,18 +71,28 @@ def measure_jumps(
 class _Jumps(nn.Module):
     """Options of choices that recordings have beside the joint choice and what a player has left."""
 
+    number: Tensor
+    whole: Tensor
+    slot: Tensor
+
     def __init__(
         self, schema: Schema, rules: _Rules, vocabulary_tables: Mapping[str, Array],
         classes: Sequence[int], units: Sequence[_Unit],
     ) -> None:  # fmt: skip
         """`units`: all choices of the heads; the tables are weights, since recordings decide them."""
         super().__init__()
-        self.units, self.together = units, rules.dynamics.together
-        self.schema = schema
+        self.together, self.schema = rules.dynamics.together, schema
         self.jumps, self.few = jump_keys(schema, rules)
-        self.register_buffer(
-            "number", class_tables(schema, self.together, classes)["number"], persistent=False
-        )
+        self.keys = tuple(dict.fromkeys(unit.key for unit in units))
+        numbers = class_tables(schema, self.together, classes)["number"]
+        self.register_buffer("number", numbers, persistent=False)
+        most = max((_size(schema, key) for key in self.keys), default=1)
+        lefts = max((_size(schema, key) for key in self.few), default=1)
+        # [units, few, classes, left, values]
+        whole = torch.ones(len(units), len(self.few), len(classes), lefts, most, dtype=torch.bool)
+        self.register_buffer("whole", whole, persistent=False)
+        slots = [unit.slot if unit.key in self.jumps else 0 for unit in units]
+        self.register_buffer("slot", torch.tensor(slots), persistent=False)
         for at, key in enumerate(self.jumps):
             for beside, left in enumerate(self.few):
                 shape = (len(classes), _size(schema, left), _size(schema, key))
@@ -89,26 +100,38 @@ class _Jumps(nn.Module):
                 blank = torch.ones(shape, dtype=torch.bool)
                 table = blank if known is None else torch.from_numpy(known)
                 self.register_buffer(f"table_{at}_{beside}", table)
+        # units of each column that jumps
+        self.places = [[at for at, u in enumerate(units) if u.key == key] for key in self.jumps]
+        self._pack()
+        self.register_load_state_dict_post_hook(_pack_again)  # type: ignore[no-untyped-call]
+
+    def _pack(self) -> None:
+        """Put all tables into one, by unit."""
+        for at, places in enumerate(self.places):
+            for beside in range(len(self.few)):
+                table: Tensor = getattr(self, f"table_{at}_{beside}")
+                for place in places:
+                    self.whole[place, beside, :, : table.shape[1], : table.shape[2]] = table
 
     def allows(self, following: Tensor, before: Mapping[str, Tensor]) -> Tensor:
         """Mask [..., U, options] of next values `following`."""
         code = joint_code(self.schema, self.together, {k: before[k] for k in self.together})
-        chosen: Tensor = self.number[code]  # type: ignore[index]
-        masks = []
-        for place, unit in enumerate(self.units):
-            values = following[..., place, :]
-            if unit.key not in self.jumps:
-                masks.append(torch.ones_like(values, dtype=torch.bool))
-                continue
-            at, own = self.jumps.index(unit.key), chosen[..., unit.slot]
-            found = torch.ones_like(values, dtype=torch.bool)
-            for beside, left in enumerate(self.few):
-                table: Tensor = getattr(self, f"table_{at}_{beside}")
-                row = table[own.clamp(min=0), before[left][..., unit.slot].long()]
-                found = found & row.gather(-1, values.clamp(min=0))
-            near = (values - before[unit.key][..., unit.slot, None]).abs() <= 1
-            masks.append(found | near | (own < 0)[..., None])
-        return torch.stack(masks, -2)
+        own = self.number[code][..., self.slot, None]  # [..., U, 1]
+        unit = torch.arange(len(self.slot), device=following.device)[:, None]
+        values, known = following.clamp(min=0), own.clamp(min=0)
+        found = own < 0
+        jumps = torch.ones_like(following, dtype=torch.bool)
+        for beside, left in enumerate(self.few):
+            rest = before[left].long()[..., self.slot, None]
+            jumps = jumps & self.whole[unit, beside, known, rest, values]
+        now = torch.cat([before[key] for key in self.keys], -1)[..., None]
+        return found | jumps | ((following - now).abs() <= 1)
+
+
+def _pack_again(module: nn.Module, keys: Any) -> None:
+    """Once weights are loaded, their tables are put together."""
+    assert isinstance(module, _Jumps)
+    module._pack()
 
 
 def _size(schema: Schema, key: str) -> int:

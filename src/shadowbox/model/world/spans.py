@@ -189,11 +189,12 @@ class _Takes(nn.Module):
     ) -> None:
         """`known`: data of `measure_takes`; `units`: all choices of the heads."""
         super().__init__()
-        self.schema, self.units, self.known = schema, units, dict(known)
+        self.known = dict(known)
         self.things = {
             key: _Thing(schema, rules, key, rules.dynamics.takes[key]) for key in self.known
         }
         self.sources = rules.dynamics.takes
+        self.first = {key: [unit.key for unit in units].index(key) for key in self.known}
 
     def allows(self, following: Tensor, before: Mapping[str, Tensor]) -> Tensor:
         """Mask [..., U, options] of next values `following`."""
@@ -205,17 +206,14 @@ class _Takes(nn.Module):
                 near = near & (way >= low) & (way <= high)
             if thing.mask:
                 near = near & (before[thing.mask][..., None, :] != 0)
-            masks = []
-            for at, unit in enumerate(self.units):
-                values = following[..., at, :]
-                if unit.key != key:
-                    masks.append(torch.ones_like(values, dtype=torch.bool))
-                    continue
-                own = before[key][..., unit.slot, None]
-                same = source[..., None, :] == values[..., None]  # [..., options, things]
-                there = (same & near[..., unit.slot, None, :]).any(-1)
-                masks.append(there | (values == own) | (values == 0))
-            found = found & torch.stack(masks, -2)
+            first, slots = self.first[key], before[key].shape[-1]
+            values = following[..., first : first + slots, :]
+            same = source[..., None, None, :] == values[..., None]  # [..., slots, options, things]
+            there = (same & near[..., None, :]).any(-1)
+            there = there | (values == before[key][..., None]) | (values == 0)
+            blank = torch.ones_like(following, dtype=torch.bool)
+            parts = [blank[..., :first, :], there, blank[..., first + slots :, :]]
+            found = found & torch.cat(parts, -2)
         return found
 
 
