@@ -222,7 +222,7 @@ def test_all_reserved_keys_can_be_written(installed):
 
 
 def test_a_learner_of_recordings_refuses_the_rest(project):
-    """Imitation needs data, and uses no world, reward, opponents, stages or teacher.
+    """Imitation needs data, and uses no world, reward, opponents or teacher.
 
     Each is named.
     """
@@ -233,7 +233,6 @@ def test_a_learner_of_recordings_refuses_the_rest(project):
             reward="sparse",
             opponents=["based"],
             teacher="based",
-            stages=[{"name": "a"}],
             milestones=[{"step": 1, "metric": "val/loss", "band": [0, 1]}],
         )
     )
@@ -241,7 +240,7 @@ def test_a_learner_of_recordings_refuses_the_rest(project):
     assert (
         said["data"] == "learner 'imitation' needs data: give `data: {store: data/NAME, make: ...}`"
     )
-    for key in ("world", "reward", "opponents", "teacher", "stages", "milestones"):
+    for key in ("world", "reward", "opponents", "teacher", "milestones"):
         assert said[key] == f"learner 'imitation' does not use {key}: leave it out"
 
 

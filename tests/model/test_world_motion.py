@@ -212,3 +212,15 @@ def test_a_choice_always_keeps_an_option():
     following = torch.tensor([[[5, -1, 5], [5, 1, -1]]])
     found = limited(torch.nn.ModuleList([Nothing()]), following, {})
     assert found.tolist() == [[[5, -1, 5], [-1, 1, -1]]]
+
+
+def test_exact_values_alone_bound_nothing():
+    """Where recordings have no value beside the exact ones, others are drawn without bounds."""
+    units = [_Unit("player/x", slot, 0) for slot in range(2)]
+    empty = [[1e6, -1e6]] * 3
+    spans = _Spans(SCHEMA, RULES, {"player/x": [[[-1.0, 1.0]] * 3, empty]}, units, 2)
+    columns = {key: torch.zeros(1, c.slots) for key, c in SCHEMA.columns.items()}
+    events = {name: torch.zeros(1, 2, dtype=torch.bool) for name in RULES.triggers}
+    least, most = spans.bounds(torch.zeros(1, 2), _Step(columns, columns, {}, events, {}, torch))
+    assert (least < -1e5).all()
+    assert (most > 1e5).all()

@@ -121,7 +121,7 @@ def test_a_browser_shows_the_person_play_and_stops_everything(browse):
         loop = _LiveLoop(source, _KeysPolicy(player.meant), bridge)
         thread = threading.Thread(target=loop.run)
         thread.start()
-        application = live_application("Gesture", FOLDER, _state(loop, mock), _obey(loop))
+        application = live_application("Gesture", FOLDER, _state(loop, mock, {}), _obey(loop))
         with served(application, "127.0.0.1", 0, None) as address:
             page = browse(address)
             until(page, "document.querySelector('.badge').textContent === 'playing'")

@@ -92,6 +92,8 @@ class _Spans(nn.Module):
                 if values.shape[1:] != (3, 2) or not 1 <= len(values) <= options:
                     raise ValueError(f"spans: those of {unit.key} do not fit its options")
                 row[: len(values) - 1], row[-1] = values[:-1], values[-1]
+                if (row[-1, :, 0] > row[-1, :, 1]).any():  # recordings have exact values alone
+                    row[-1] = torch.tensor([-FAR, FAR])
         self.register_buffer("span", span, persistent=False)
 
     def near(self, possible: Tensor | None, exact: Tensor, base: Tensor, step: _Step) -> Tensor:
