@@ -65,6 +65,12 @@ def measure_spans(ways: Sequence[Array], which: Array, options: int) -> list[lis
 FEW_TAKES = 30  # rows in which a value is taken, below which nothing is known
 
 
+def _open_if_empty(ways: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Ranges of values beside exact ones; everything, where recordings have exact values alone."""
+    empty = any(low > high for low, high in ways)
+    return [[-FAR, FAR] if empty else [low, high] for low, high in ways]
+
+
 class _Spans(nn.Module):
     """Options of positions that recordings have as far from the row before, and bounds of others.
 
@@ -88,12 +94,11 @@ class _Spans(nn.Module):
         span = torch.tensor([-FAR, FAR]).repeat(len(units), options, 3, 1)
         for row, unit in zip(span, units, strict=True):
             if unit.key in known:
-                values = torch.tensor(known[unit.key]).float()
+                given = [*known[unit.key][:-1], _open_if_empty(known[unit.key][-1])]
+                values = torch.tensor(given).float()
                 if values.shape[1:] != (3, 2) or not 1 <= len(values) <= options:
                     raise ValueError(f"spans: those of {unit.key} do not fit its options")
                 row[: len(values) - 1], row[-1] = values[:-1], values[-1]
-                if (row[-1, :, 0] > row[-1, :, 1]).any():  # recordings have exact values alone
-                    row[-1] = torch.tensor([-FAR, FAR])
         self.register_buffer("span", span, persistent=False)
 
     def near(self, possible: Tensor | None, exact: Tensor, base: Tensor, step: _Step) -> Tensor:
