@@ -80,14 +80,7 @@ def seed_losses(
         mask.to(answers.look.dtype) for mask in (targets.playing, targets.turning, ~targets.playing)
     )
     changed = targets.slot >= 0
-    action = functional.binary_cross_entropy_with_logits(
-        answers.action, targets.action, pos_weight=action_weight, reduction="none"
-    )
-    look = functional.smooth_l1_loss(answers.look, targets.look, reduction="none")
-    cursor = functional.mse_loss(answers.cursor, targets.cursor, reduction="none")
-    clicks = functional.binary_cross_entropy_with_logits(
-        answers.inv, targets.inv, pos_weight=inv_weight, reduction="none"
-    )
+    action, look, cursor, clicks = _each(answers, targets, action_weight, inv_weight)
     return {
         "action": (action * gameplay[:, None]).mean() * gameplay.mean(),
         "look": _over(look.sum(1), turning) * gameplay.mean(),
@@ -98,10 +91,10 @@ def seed_losses(
     }
 
 
-def own_losses(
+def _each(
     answers: _Answers, targets: _Targets, action_weight: Tensor, inv_weight: Tensor
-) -> dict[str, Tensor]:
-    """Losses that are means over the elements of the windows in which each counts."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Losses of action, look, cursor and clicks by window and element, [B, elements] each."""
     action = functional.binary_cross_entropy_with_logits(
         answers.action, targets.action, pos_weight=action_weight, reduction="none"
     )
@@ -110,6 +103,14 @@ def own_losses(
     clicks = functional.binary_cross_entropy_with_logits(
         answers.inv, targets.inv, pos_weight=inv_weight, reduction="none"
     )
+    return action, look, cursor, clicks
+
+
+def own_losses(
+    answers: _Answers, targets: _Targets, action_weight: Tensor, inv_weight: Tensor
+) -> dict[str, Tensor]:
+    """Losses that are means over the elements of the windows in which each counts."""
+    action, look, cursor, clicks = _each(answers, targets, action_weight, inv_weight)
     return {
         "action": _over(action.mean(1), targets.playing),
         "look": _over(look.mean(1), targets.turning),

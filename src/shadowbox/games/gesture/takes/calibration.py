@@ -15,26 +15,8 @@ import numpy as np
 from shadowbox.core.schema import Array
 from shadowbox.games.gesture.schema import POSE_LANDMARKS
 from shadowbox.games.gesture.sources import PRESENT, VISIBLE, _PoseFrame
+from shadowbox.games.gesture.takes.labels import GESTURES
 
-GESTURES: Mapping[str, Mapping[str, float]] = {  # words -> controls; the order of the questions
-    "Rest": {},
-    "Walk": {"move_forward": 1},
-    "Run": {"move_forward": 1, "sprint": 1},
-    "Walk back": {"move_backward": 1},
-    "Step left": {"strafe_left": 1},
-    "Step right": {"strafe_right": 1},
-    "Sneak": {"sneak": 1},
-    "Jump": {"jump": 1},
-    "Attack": {"attack": 1},
-    "Use": {"use_item": 1},
-    "Drop": {"drop_item": 1},
-    "Swap hands": {"swap_offhand": 1},
-    "Open the inventory": {"open_inventory": 1},
-    "Look left": {"look_yaw": -0.5},
-    "Look right": {"look_yaw": 0.5},
-    "Look up": {"look_pitch": -0.4},
-    "Look down": {"look_pitch": 0.4},
-}
 READY_S, HELD_S = 2.0, 3.0  # to get ready, and to hold a gesture
 WINDOWS = 6  # parts of a gesture that are judged, half a second each; three times as many overlap
 FEWEST = 12  # frames of a gesture

@@ -23,8 +23,7 @@ from shadowbox.games.gesture.features import _Landmarks
 from shadowbox.games.gesture.npz import clip_of
 from shadowbox.games.gesture.recording import _Session, episodes_of
 from shadowbox.games.gesture.schema import PULSES
-from shadowbox.games.gesture.takes.calibration import GESTURES
-from shadowbox.games.gesture.takes.labels import NAMES, NOTHING
+from shadowbox.games.gesture.takes.labels import GESTURES, NAMES, NOTHING
 
 WARNING = (
     "made from clips of single gestures: a clip begins and ends in its gesture, so that a policy sees "

@@ -17,12 +17,13 @@ from shadowbox.games.gesture.schema import ACTIONS, CURSOR, INVENTORY, LOOK, PUL
 
 NAMES = (*ACTIONS, *LOOK, "hotbar", *CURSOR, *INVENTORY)  # order of a row of controls
 NOTHING = {**dict.fromkeys(NAMES, 0.0), **dict.fromkeys(CURSOR, 0.5)}
-CUES: Mapping[str, Mapping[str, float]] = {  # words -> controls
+GESTURES: Mapping[str, Mapping[str, float]] = {  # words -> controls, in the order of a calibration
+    "Rest": {},
     "Walk": {"move_forward": 1},
+    "Run": {"move_forward": 1, "sprint": 1},
     "Walk back": {"move_backward": 1},
     "Step left": {"strafe_left": 1},
     "Step right": {"strafe_right": 1},
-    "Run": {"move_forward": 1, "sprint": 1},
     "Sneak": {"sneak": 1},
     "Jump": {"jump": 1},
     "Attack": {"attack": 1},
@@ -34,6 +35,9 @@ CUES: Mapping[str, Mapping[str, float]] = {  # words -> controls
     "Look right": {"look_yaw": 0.5},
     "Look up": {"look_pitch": -0.4},
     "Look down": {"look_pitch": 0.4},
+}
+CUES: Mapping[str, Mapping[str, float]] = {  # words -> controls
+    **{words: controls for words, controls in GESTURES.items() if controls},
     "Walk and look left": {"move_forward": 1, "look_yaw": -0.5},
     "Walk and look right": {"move_forward": 1, "look_yaw": 0.5},
     "Walk and jump": {"move_forward": 1, "jump": 1},
