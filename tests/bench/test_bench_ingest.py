@@ -102,6 +102,8 @@ def test_the_scale_bench_prints_what_it_promises():
     assert figures["large_bytes"] == round(figures["bytes"] / 100_000 * 206_754_081)
     assert figures["bytes_per_frame"] <= 1.02 * figures["row_bytes"]
     assert 0 < figures["open_ms"] < 1_000
+    assert 0 < figures["evicted_over_small"] < 10
+    assert figures["evicted_major_faults"] >= 0 <= figures["evicted_bytes_read"]
 
 
 def test_a_reader_that_is_not_there_says_so(tmp_path, monkeypatch):

@@ -130,7 +130,7 @@ def test_a_split_is_one_store_a_side(tmp_path: Path) -> None:
 def test_a_side_without_episodes_is_no_store(tmp_path: Path) -> None:
     """A side without episodes writes no store."""
     counts = edit.split(stored(tmp_path / "s", range(5)), tmp_path / "out", Split(1, 0, 0))
-    assert counts == {"train": 5, "val": 0, "test": 0}
+    assert counts == {"train": 5, "val": 0, "test": 0, "dropped": 0}
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["train"]
 
 

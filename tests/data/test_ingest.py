@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from toy_reader import GAME
 
-from shadowbox.data import recordings as places
+from shadowbox.data.archives import limits
+from shadowbox.data.archives.compressed import unpacked
 from shadowbox.data.ingest import ingest
 from shadowbox.data.recordings import recordings
 from shadowbox.data.store import Store
@@ -329,7 +330,7 @@ def test_compressed_recordings_come_in(tmp_path, pack):
 
 def test_compressed_bombs_cost_no_memory(tmp_path, monkeypatch):
     """A compressed file that unpacks to too much, or wants too much memory, is refused."""
-    monkeypatch.setattr(places, "LARGEST", 4 << 20)
+    monkeypatch.setattr(limits, "LARGEST", 4 << 20)
     zeros = bytes(50 << 20)
     (tmp_path / "1.txt.gz").write_bytes(gzip.compress(zeros))
     (tmp_path / "2.txt.xz").write_bytes(lzma.compress(zeros))
@@ -342,7 +343,7 @@ def test_compressed_bombs_cost_no_memory(tmp_path, monkeypatch):
         ("3.txt.xz", "cannot be unpacked"),
     ):
         with pytest.raises(RecordingError, match=message):
-            places.unpacked(tmp_path / name)
+            unpacked(tmp_path / name)
     assert tracemalloc.get_traced_memory()[1] < 40 << 20
     tracemalloc.stop()
 
@@ -379,7 +380,7 @@ def test_links_in_a_tar_are_refused(tmp_path):
 
 def test_bombs_cost_no_memory(tmp_path, monkeypatch):
     """Decompression bombs (zip, tar, and a tar's own headers) are rejected with little memory."""
-    monkeypatch.setattr(places, "LARGEST", 1 << 20)
+    monkeypatch.setattr(limits, "LARGEST", 1 << 20)
     zeros = "0" * (50 << 20)
     huge = zipped(tmp_path / "huge.zip", [("1.txt", zeros)])
     lying = zipped(tmp_path / "lying.zip", [("1.txt", zeros)])

@@ -164,3 +164,73 @@ def test_unknown_players_are_not_one_person(value: str, tmp_path: Path) -> None:
     for player in {f"p{number}" for number in range(0, 8, 2)}:
         own = [n for n in range(200) if store.meta_of(n)["player"] == player]
         assert len(set(sides[own].tolist())) == 1
+
+
+# ---- people and days -----------------------------------------------------------------------------
+
+
+def ranked(path: Path, episodes: int = 400, people: int = 40, unknown: int = 0) -> Store:
+    """Games of people who all meet each other, each on a day of a month."""
+    draws = np.random.default_rng(0)
+
+    def players(seed: int) -> list[str]:
+        one, other = draws.choice(people, 2, replace=False).tolist()
+        return ["unknown" if seed < unknown else f"p{one}", f"p{other}"]
+
+    return append(
+        path, range(episodes), players=players, played_at=lambda seed: f"2024-05-{seed % 28 + 1:02}"
+    )
+
+
+@pytest.mark.parametrize("seat", [0, 1])
+def test_nobody_of_the_test_was_trained_on(tmp_path: Path, seat: int) -> None:
+    """By player, the judged seat of every test is a person who is in no training episode.
+
+    Nobody of the test is in the validation either, and the episodes between the sides are dropped.
+    """
+    store = ranked(tmp_path / "s")
+    split = Split(0.7, 0.15, 0.15, "player", seat=seat)
+    people = {
+        side: [store.meta_of(int(e))["players"] for e in split.episodes(store, side)]
+        for side in SIDES
+    }
+    trained = {name for names in people["train"] for name in names}
+    tested = {names[seat] for names in people["test"]}
+    validated = {names[seat] for names in people["val"]}
+    assert min(map(len, people.values())) > 5
+    assert not tested & trained
+    assert not validated & trained
+    assert not tested & {name for names in people["val"] for name in names}
+    assert 0 < (split.sides(store) == 3).sum() < 300
+    more = ranked(tmp_path / "more", episodes=500)  # whose first 400 are these
+    np.testing.assert_array_equal(split.sides(more)[:400], split.sides(store))
+
+
+def test_unknown_people_are_dropped(tmp_path: Path) -> None:
+    """Someone unknown may be anybody: with such a player an episode is on no side."""
+    store = ranked(tmp_path / "s", episodes=60, unknown=10)
+    assert (Split(key="player").sides(store)[:10] == 3).all()
+    bare = append(tmp_path / "bare", range(3))
+    with pytest.raises(UsageError, match="must name the players of each seat"):
+        Split(key="player").sides(bare)
+
+
+def test_days_are_held_out(tmp_path: Path) -> None:
+    """By day, all episodes of a day are on one side, and those without a date on none."""
+    store = ranked(tmp_path / "s")
+    sides = Split(0.6, 0.2, 0.2, "day").sides(store)
+    days = [store.meta_of(number)["played_at"] for number in range(len(store))]
+    assert len(set(zip(days, sides.tolist(), strict=True))) == len(set(days)) == 28
+    assert set(sides.tolist()) == {0, 1, 2}
+    assert (Split(key="day").sides(append(tmp_path / "bare", range(3))) == 3).all()
+
+
+def test_a_split_by_player_counts_what_it_drops(tmp_path: Path) -> None:
+    """Stores of the sides and the dropped episodes add up to the whole."""
+    from shadowbox.data import edit
+
+    store = ranked(tmp_path / "s", episodes=80)
+    counts = edit.split(store, tmp_path / "out", Split(0.7, 0.15, 0.15, "player"))
+    assert sum(counts.values()) == 80
+    assert counts["dropped"] > 0
+    assert len(Store(tmp_path / "out" / "test")) == counts["test"]

@@ -319,7 +319,9 @@ def test_the_page_of_a_game_without_a_simulator_shows_its_controls(data, tmp_pat
     assert "The rest of the play" not in page.content()
     assert "never pressing has 0 and 0" in page.content()
     roll = page.locator("svg.rolls")
-    assert {"w", "a", "s", "d", "space", "h", "j", "k"} <= set(roll.locator("text").all_text_contents())
+    assert {"w", "a", "s", "d", "space", "h", "j", "k"} <= set(
+        roll.locator("text").all_text_contents()
+    )
     for tone in ("baseline", "p1"):
         assert roll.locator(f"rect.{tone}").count() > 10
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,14 +23,19 @@ FRAMES = 19_442_187  # two thousand games
 EPISODE_FRAMES = 9_721
 LARGE_FRAMES = 206_754_081  # twenty-two thousand games; its figures are extrapolated
 LENGTH, BATCH = 10, 4096
+SMALL_FRAMES = 500_000  # of the store that fits any cache, which the large one is compared with
+EVICTED = 1024  # batches that are drawn from a store whose pages were evicted
 
 
 def bench_scale(
     frames: int = FRAMES, folder: Path | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Write a store, open it, and draw one epoch of windows.
+    """Write a store, open it, draw one epoch of windows, and draw from it again without the cache.
 
     Memory growth is measured without the page cache: it is the memory held by this process alone.
+    For the second time all pages of the store are evicted first, as they are between the epochs of a
+    store that is larger than memory; `evicted_over_small` compares its windows per CPU-second with
+    those of a store of half a million frames. Major faults waited for the disk.
     """
     schema = load("melee").schema
     with tempfile.TemporaryDirectory(prefix="shadowbox-scale-", dir=folder) as place:
@@ -49,6 +56,8 @@ def bench_scale(
                 if progress:
                     progress(number, len(sampler))
         epoch_s = time.process_time() - began
+        del sampler, batches  # which map the pages
+        evicted, small = _evicted_and_small(Path(place), path, schema)
         content = sum(
             entry.bytes for shard in store.manifest.shards for entry in shard.files.values()
         )
@@ -64,6 +73,11 @@ def bench_scale(
             "batch": BATCH,
             "windows": windows,
             "windows_per_cpu_s": windows / epoch_s,
+            "evicted_windows_per_cpu_s": evicted.per_cpu_s,
+            "small_windows_per_cpu_s": small.per_cpu_s,
+            "evicted_over_small": evicted.per_cpu_s / small.per_cpu_s,
+            "evicted_major_faults": evicted.major_faults,
+            "evicted_bytes_read": evicted.bytes_read,
             "epoch_rss_growth_bytes": max(most, _own_bytes()) - before,
             "large_frames": LARGE_FRAMES,
             "large_bytes": round(content / store.frames * LARGE_FRAMES),
@@ -72,6 +86,57 @@ def bench_scale(
                 (max(most, _own_bytes()) - before) / store.frames * LARGE_FRAMES
             ),
         }
+
+
+class _Drawn(NamedTuple):
+    """Windows per CPU-second of some batches, and what the disk gave for them."""
+
+    per_cpu_s: float
+    major_faults: int
+    bytes_read: int
+
+
+def _evicted_and_small(place: Path, large: Path, schema: Schema) -> tuple[_Drawn, _Drawn]:
+    """The same number of batches from a large store without its pages, and from a small one."""
+    small = place / "small"
+    _write(small, schema, SMALL_FRAMES, None)
+    _draw(small, EVICTED // 8)  # warms the code
+    found = _draw(small, EVICTED)
+    gc.collect()  # no page may be mapped while it is evicted
+    evict(large)
+    return _draw(large, EVICTED), found
+
+
+def _draw(path: Path, batches: int) -> _Drawn:
+    """Draw so many batches, over the end of an epoch if need be."""
+    import resource
+
+    upcoming = iter(Windows(Store(path), LENGTH, BATCH))
+    read, faults = _bytes_read(), resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+    windows, began = 0, time.process_time()
+    for _ in range(batches):
+        windows += len(next(upcoming))
+    seconds = time.process_time() - began
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt - faults
+    return _Drawn(windows / seconds, faults, _bytes_read() - read)
+
+
+def evict(store: Path) -> None:
+    """Drop the pages of a store's files from the page cache, as far as no process maps them."""
+    for file in store.iterdir():
+        if file.is_file():
+            handle = os.open(file, os.O_RDONLY)
+            try:
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(handle)
+
+
+def _bytes_read() -> int:
+    """Bytes that this process has read from disks."""
+    status = Path("/proc/self/io")
+    lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else ()
+    return next((int(line.split()[1]) for line in lines if line.startswith("read_bytes:")), 0)
 
 
 def _write(path: Path, schema: Schema, frames: int, progress: Progress | None) -> None:

@@ -147,6 +147,9 @@ class _Reviewers(_CardModel):
 class _Sweep(_CardModel):
     """Several settings of one card: a list of cases, a full grid, or `tries` random draws.
 
+    With the method `halving` all of them begin, and after each rung the best `1 / factor` go on, by
+    the first primary target at their last validation; `all` trains each to its end.
+
     Names are train.NAME, model.NAME, learner.NAME, eval.NAME, preset and learner; `name` labels a
     case.
     """
@@ -157,6 +160,8 @@ class _Sweep(_CardModel):
     tries: int = Field(default=0, ge=0, le=MOST_SETTINGS)
     seed: int = Field(default=0, ge=0)
     wall: Seconds | None = None
+    method: Literal["all", "halving"] = "all"
+    factor: int = Field(default=3, ge=2, le=10)  # of the settings from rung to rung
 
 
 # a spec of an agent or a world, such as policy:runs/x@best or brawl@stage=mirror

@@ -66,6 +66,10 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
         "shadowbox.cli.migrate:migrate",
         "Rewrite cards, runs and checkpoints of an earlier version.",
     ),
+    "pipeline": (
+        "shadowbox.cli.pipeline.command:pipeline",
+        "From recordings to a policy, a world, matches and one page, in one call.",
+    ),
     "play": (
         "shadowbox.cli.play.gesture:play",
         "Play a game of others, live: Minecraft with body and hands.",

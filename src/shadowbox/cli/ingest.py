@@ -66,11 +66,12 @@ def ingest(
     resume: bool,
     as_json: bool,
 ) -> None:
-    """Read recordings of GAME (files, folders, zip and tar archives) and store them as episodes.
+    """Read recordings of GAME (files, folders, archives) and store them as episodes.
 
-    Files may be compressed (.gz, .xz). Identical recordings are stored once. Recordings that cannot
-    be read or do not pass the filter are listed with the reason; the command fails only if no
-    recording came in. Ctrl-C stores what was read and says how to go on; so does SIGTERM.
+    Archives are .zip, .tar and .7z; files may be compressed (.gz, .xz, .zlib), and a .parquet file
+    is one that `store export` wrote. Identical recordings are stored once. Recordings that cannot be
+    read or do not pass the filter are listed with the reason; the command fails only if no recording
+    came in. Ctrl-C stores what was read and says how to go on; so does SIGTERM.
     """
     from shadowbox.data.ingest import ingest as take_in
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from shadowbox.cli.terminal import PATH, SEED, emit, json_option, progress, size, table
+from shadowbox.cli.terminal import PATH, SEED, at_least, emit, json_option, progress, size, table
 from shadowbox.data import edit
 from shadowbox.data.soundness import reasons, require_sound
-from shadowbox.data.split import Split
+from shadowbox.data.split import SIDES, Split
 from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.errors import ShadowboxError, UsageError
 
@@ -69,20 +69,33 @@ def merge(sources: tuple[str, ...], out: Path, unique: bool, as_json: bool) -> N
     "--shares", default="80/10/10", show_default=True, help="Percentages for train/val/test."
 )
 @click.option(
-    "--by", "key", help="Metadata key that keeps episodes together in one split, such as a player."
+    "--by",
+    "key",
+    help="player or day hold out players or days; another metadata key keeps episodes together.",
+)
+@click.option(
+    "--seat",
+    default=0,
+    show_default=True,
+    type=at_least(0),
+    help="With --by player: the seat that is judged.",
 )
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the split.")
 @json_option
-def split(source: str, out: Path, shares: str, key: str | None, seed: int, as_json: bool) -> None:
+def split(
+    source: str, out: Path, shares: str, key: str | None, seat: int, seed: int, as_json: bool
+) -> None:
     """Write a store for each split.
 
-    Episodes are assigned by hash, so later data moves none of them.
+    Episodes are assigned by hash, so later data moves none of them. With --by player, an episode is
+    a test if the judged seat is a player who is held out, is trained on if none of its players is, and is
+    dropped otherwise.
     """
-    counts = edit.split(Store(source), out, parse_shares(shares, key, seed))
+    counts = edit.split(Store(source), out, parse_shares(shares, key, seed, seat))
     _say(
         as_json,
         {"out": str(out), **counts},
-        f"{out}: " + ", ".join(f"{side} {n}" for side, n in counts.items()),
+        f"{out}: " + ", ".join(f"{side} {n}" for side, n in counts.items() if n or side in SIDES),
     )
 
 
@@ -178,7 +191,7 @@ def _own_format(source: Store, chosen: list[int], own: tuple[str, ...], out: Pat
     return Path(files[0])
 
 
-def parse_shares(text: str, key: str | None, seed: int) -> Split:
+def parse_shares(text: str, key: str | None, seed: int, seat: int = 0) -> Split:
     """Parse `80/10/10` into a Split."""
     try:
         train, val, test = (float(part) / 100 for part in text.split("/"))
@@ -186,7 +199,7 @@ def parse_shares(text: str, key: str | None, seed: int) -> Split:
         raise UsageError(
             f"--shares '{text}': expected three numbers that add up to 100, as in 80/10/10"
         ) from None
-    return Split(train, val, test, key, seed)
+    return Split(train, val, test, key, seed, seat)
 
 
 def _about_store(found: Store) -> dict[str, Any]:

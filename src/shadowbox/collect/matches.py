@@ -45,21 +45,22 @@ def record(
     world: str = "",
     options: Mapping[str, Any] | None = None,
     tracks: bool = False,
+    most: int | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Play all pairings and append them to the store `out`; returns a summary with the wins.
 
     `world` is the spec of a world (default: the game's simulator), `options` are further options of
-    it. `tracks` also stores the tracks of the agents. `resume` plays only the matches that a store
-    of the same call lacks. A signal that ends the process commits the matches so far.
+    it. `tracks` also stores the tracks of the agents. `most`: frames after which a match is cut off.
+    `resume` plays only the matches that a store of the same call lacks. A signal commits the others.
     """
     options = dict(options or {})
     make_world = specs.world_factory(world, game, **options)
     total, done, wins = sum(pairing.matches for pairing in pairings), 0, []
     for pairing in pairings:  # a name that means nothing is refused before the first match
         specs.agent(pairing.p0, game), specs.agent(pairing.p1, game)
-    call = record_call(game, pairings, seed, world, options)
+    call = record_call(game, pairings, seed, world, options, most)
     made = {**game.made, "record": call}
     kept = _stored_matches(out, call) if resume else set()
     with (
@@ -75,7 +76,7 @@ def record(
                 count = {"p0": 0, "p1": 0, "draws": 0, "frames": 0}
                 agents = [specs.agent(spec, game) for spec in names]
                 places = make_world(max(1, min(SIDE_BY_SIDE, len(seeds))))
-                for played in play(game, places, agents, names, seeds, tracks=tracks):
+                for played in play(game, places, agents, names, seeds, tracks=tracks, most=most):
                     _must_not_forfeit(played.outcome, pairing)
                     _add(played, writer, count)
                     done += 1
@@ -119,7 +120,12 @@ def _stored_matches(out: Path, call: Mapping[str, Any]) -> set[tuple[str, str, i
 
 
 def record_call(
-    game: Game, pairings: Sequence[Pairing], seed: int, world: str, options: Mapping[str, Any]
+    game: Game,
+    pairings: Sequence[Pairing],
+    seed: int,
+    world: str,
+    options: Mapping[str, Any],
+    most: int | None = None,
 ) -> dict[str, Any]:
     """A call of `record` as plain data, kept in the store and used to identify made data."""
     played_in = {"world": world} if world not in ("", game.name) else {}
@@ -129,6 +135,7 @@ def record_call(
         "seed": seed,
         **played_in,
         "options": dict(options),
+        **({} if most is None else {"most": most}),
     }
 
 

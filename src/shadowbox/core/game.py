@@ -282,6 +282,8 @@ class Game:
     # "module:function", which workers can import: path or bytes, name, **options -> Episodes
     reader: str | None = None
     reader_endings: tuple[str, ...] = ()  # endings of recordings' names, such as ".slp"
+    # endings of recordings that are known and cannot be read -> the reason, and the next step
+    reader_missing: Mapping[str, str] = field(default_factory=dict)
     reader_options: Mapping[str, Any] = field(default_factory=dict)  # each with its default
     reader_filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # named options
     # recorders of sessions by name: "module:function" (collect/sources.py), options with defaults

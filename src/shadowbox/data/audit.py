@@ -11,7 +11,7 @@ from shadowbox.core import system
 from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
 from shadowbox.data.audit_rows import AuditRows, blocks
 from shadowbox.data.baseline_scores import baseline_scores
-from shadowbox.data.split import SIDES, Split
+from shadowbox.data.split import DROPPED, SIDES, Split
 from shadowbox.data.store import Progress, Store
 
 FEW = 20  # presses of a control below which little can be learned of it
@@ -236,12 +236,13 @@ def _is_flag(schema: Schema, key: str) -> bool:
 
 def _sides(store: Store, split: Split) -> dict[str, Any]:
     sides = split.sides(store)
+    names = (*SIDES, "dropped") if (sides == DROPPED).any() else SIDES
     return {
         side: {
             "episodes": int((sides == at).sum()),
             "frames": int((store.lengths[sides == at] - 1).sum()),
         }
-        for at, side in enumerate(SIDES)
+        for at, side in enumerate(names)
     }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from shadowbox.core.episode import Episode
 from shadowbox.core.files import write_whole
 from shadowbox.core.schema import Array, Columns, require_same
+from shadowbox.data.exchange.parquet import PARQUET, write_parquet
 from shadowbox.data.frames_json import frame_lines
 from shadowbox.data.lock import LOCK
 from shadowbox.data.manifest import NAME
@@ -25,7 +26,6 @@ from shadowbox.errors import (
     ShadowboxError,
     StoreError,
     UsageError,
-    install_hint,
 )
 
 
@@ -82,7 +82,10 @@ def merge(
 
 
 def split(source: Store, out: Path, shares: Split) -> dict[str, int]:
-    """Write one store for each side that has episodes, in the folder `out`. Return their counts."""
+    """Write one store for each side that has episodes, in the folder `out`. Return their counts.
+
+    `dropped` counts the episodes that are on no side.
+    """
     for side in SIDES:
         _must_be_new(out / side, [source])
     if (out / NAME).exists():
@@ -90,12 +93,13 @@ def split(source: Store, out: Path, shares: Split) -> dict[str, int]:
     sides = {side: shares.episodes(source, side).tolist() for side in SIDES}
     for episodes in sides.values():
         require_sound(source, episodes)  # before the first of them is visible
-    made = {"split": vars(shares), "from": source.fingerprint}
+    made = {"split": shares.to_json(), "from": source.fingerprint}
     for side, episodes in sides.items():
         if episodes:
             with _like(source, out / side, made) as writer:
                 copy(source, episodes, writer)
-    return {side: len(episodes) for side, episodes in sides.items()}
+    counts = {side: len(episodes) for side, episodes in sides.items()}
+    return {**counts, "dropped": len(source) - sum(counts.values())}
 
 
 def drop(source: Store, episodes: Sequence[int]) -> int:
@@ -136,15 +140,20 @@ def salvage(source: Store, out: Path, progress: Progress | None = None) -> dict[
 def export(source: Store, episodes: Sequence[int], out: Path) -> None:
     """Export columns of some episodes to a `.npz`, `.parquet` or `.jsonl` file for other programs.
 
-    A row of a parquet file, and a line of JSON (data/frames_json.py), is one frame.
+    A row of a parquet file (data/exchange/parquet.py), and a line of JSON (data/frames_json.py), is
+    one frame.
     """
-    writers = {".npz": _npz, ".parquet": _parquet}
-    if out.suffix not in (*writers, ".jsonl"):
+    if out.suffix not in (".npz", PARQUET, ".jsonl"):
         raise UsageError(f"{out}: expected a name that ends with .npz, .parquet or .jsonl")
-    parts = [source.episode(number) for number in episodes]
-    if not parts:
+    if not len(episodes):
         raise UsageError(f"{source.path}: no episode to export; name at least one")
     require_sound(source, episodes)
+    if out.suffix == PARQUET:
+        file = io.BytesIO()
+        write_parquet(source, episodes, file)
+        _write(out, file.getvalue())
+        return
+    parts = [source.episode(number) for number in episodes]
     if out.suffix == ".jsonl":
         _write(out, _json_lines(source, episodes, parts))
         return
@@ -158,7 +167,7 @@ def export(source: Store, episodes: Sequence[int], out: Path) -> None:
     }
     meta = json.dumps([dict(part.meta) for part in parts])
     events = np.concatenate([part.events for part in parts])
-    _write(out, writers[out.suffix](columns, events, meta))
+    _write(out, _npz(columns, events, meta))
 
 
 def _write(out: Path, content: bytes) -> None:
@@ -189,34 +198,6 @@ def _npz(columns: Columns, events: Array, meta: str) -> bytes:
     file = io.BytesIO()
     members: dict[str, Any] = {**columns, "events": events, "meta": np.array(meta)}
     np.savez_compressed(file, **members)
-    return file.getvalue()
-
-
-def _parquet(columns: Columns, events: Array, meta: str) -> bytes:
-    """Content of a parquet file: one column for each slot ("player/x[0]").
-
-    Events and metadata are JSON texts in the metadata of the file.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise UsageError(f"Parquet needs pyarrow: {install_hint('arrow')}") from error
-    flat = {}
-    for key, values in columns.items():
-        if values.ndim == 1:
-            flat[key] = values
-        else:
-            flat |= {
-                f"{key}[{slot}]": np.ascontiguousarray(values[:, slot])
-                for slot in range(values.shape[1])
-            }
-    event_texts = json.dumps(
-        [dict(zip(events.dtype.names or (), row.item(), strict=True)) for row in events]
-    )
-    described = pyarrow.table(flat).replace_schema_metadata({"events": event_texts, "meta": meta})
-    file = io.BytesIO()
-    pyarrow.parquet.write_table(described, file)
     return file.getvalue()
 
 

@@ -18,10 +18,12 @@ from typing import Any
 
 from shadowbox.core import system
 from shadowbox.core.game import Game
+from shadowbox.data.archives.finished import _FinishedBlocks
+from shadowbox.data.archives.limits import Recording
+from shadowbox.data.exchange.parquet import PARQUET
 from shadowbox.data.ingest_workers import Read, read_in_workers
 from shadowbox.data.read_recordings import ReadRecording, read_recordings
 from shadowbox.data.recordings import (
-    Recording,
     allowed_endings,
     find_recordings,
     held_files,
@@ -93,11 +95,6 @@ def ingest(
     whose content the store has already; without it they are read again and rejected as seen.
     SIGINT and SIGTERM end the work with an error after all that was read is in the store.
     """
-    if game.reader is None:
-        raise UsageError(
-            f"{game.name} has no reader of recordings; "
-            f"`shadowbox record {game.name}` makes recordings by playing"
-        )
     options = dict(options or {})
     files = _files(game, paths)
     clock = _Clock()
@@ -110,19 +107,22 @@ def ingest(
         ) as writer,
     ):
         seen = _seen(out) if writer.episodes else {}
+        blocks = _FinishedBlocks(out, options)
         read = partial(
             read_recordings,
             schema=game.schema,
             event_kinds=game.event_kinds,
-            reader=game.reader,
+            reader=game.reader or "",
             options=options,
             known=_sources(out) if resume and writer.episodes else frozenset(),
         )
-        results = _read_all(read, files, game.reader_endings, workers, progress)
+        passed_over = blocks.names if resume and writer.episodes else frozenset[str]()
+        results = _read_all(read, game, files, passed_over, workers, progress)
         with closing(results):  # which ends the workers
-            _write_all(results, writer, seen, report, stopped)
+            _write_all(results, writer, blocks, seen, report, stopped)
+        writer.commit()
+        blocks.write()
         if number := stopped():
-            writer.commit()
             raise _stopped(number, report, writer)
     seconds, cpu_seconds = clock.passed(alone=workers <= 1)
     store = Store(out)
@@ -141,7 +141,13 @@ def ingest(
 
 def _files(game: Game, paths: Sequence[Path]) -> list[Path]:
     """Files to read; a folder without any is refused with the endings that it holds."""
-    files = find_recordings(paths, game.reader_endings)
+    files = find_recordings(paths, game.reader_endings, game.reader_missing)
+    tables = [path for path in files if path.suffix.lower() == PARQUET]
+    if game.reader is None and (not files or len(tables) < len(files)):
+        raise UsageError(
+            f"{game.name} has no reader of recordings, only of {PARQUET} files that `store export` "
+            f"wrote; `shadowbox record {game.name}` makes recordings by playing"
+        )
     if not files:
         raise RecordingError(
             f"{', '.join(map(str, paths))}: no file has a name that ends with one of "
@@ -152,8 +158,9 @@ def _files(game: Game, paths: Sequence[Path]) -> list[Path]:
 
 def _read_all(
     read: Read,
+    game: Game,
     files: Sequence[Path],
-    endings: Sequence[str],
+    passed_over: frozenset[str],
     workers: int,
     progress: Progress | None,
 ) -> Generator[ReadRecording, None, None]:
@@ -163,7 +170,9 @@ def _read_all(
     def tasks() -> Iterator[Recording]:
         nonlocal done
         for path in files:
-            yield from recordings(path, endings)
+            yield from recordings(
+                path, game.reader_endings, missing=game.reader_missing, finished=passed_over
+            )
             done += 1
 
     here = (result for recording in tasks() for result in read(recording))
@@ -176,6 +185,7 @@ def _read_all(
 def _write_all(
     results: Iterator[ReadRecording],
     writer: Writer,
+    blocks: _FinishedBlocks,
     seen: dict[bytes, str],
     report: _IngestReport,
     stopped: Callable[[], int],
@@ -188,9 +198,13 @@ def _write_all(
             result = next(results, None)
         except KeyboardInterrupt:  # the second one, or one that a caller raised
             writer.commit()
+            blocks.write()
             raise
         if result is None:
             return
+        if result.finished:
+            blocks.add(result.finished)
+            continue
         if result.name != file:
             report.files += 1
             file, accepted = result.name, False
@@ -208,6 +222,7 @@ def _write_all(
             accepted = True
         if time.monotonic() - committed > COMMIT_SECONDS:
             writer.commit()
+            blocks.write()
             committed = time.monotonic()
 
 

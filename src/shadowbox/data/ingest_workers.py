@@ -24,8 +24,8 @@ import numpy as np
 
 from shadowbox.core import system
 from shadowbox.core.schema import Array
+from shadowbox.data.archives.limits import LARGEST, Recording
 from shadowbox.data.read_recordings import ReadRecording, is_large
-from shadowbox.data.recordings import LARGEST, Recording
 from shadowbox.errors import ShadowboxError
 
 # A batch ends at so many recordings, or bytes of them: a worker answers batch by batch.

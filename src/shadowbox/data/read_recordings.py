@@ -13,7 +13,9 @@ import numpy as np
 from shadowbox.core.episode import Episode, check
 from shadowbox.core.imports import import_object
 from shadowbox.core.schema import Array, Schema
-from shadowbox.data.recordings import COMPRESSED, LARGEST, Recording, unpacked
+from shadowbox.data.archives.compressed import COMPRESSED, plain_name, unpacked
+from shadowbox.data.archives.limits import LARGEST, Recording
+from shadowbox.data.exchange.parquet import PARQUET, read_parquet
 from shadowbox.data.soundness import episode_digest
 from shadowbox.errors import EpisodeError, RecordingError, UsageError
 
@@ -34,13 +36,14 @@ class ReadRecording:
     """Result of reading a recording or a part of it.
 
     Either an episode, or a reason why there is none, or `known`: the store has that recording
-    already.
+    already. `finished` names a block of an archive of which everything came before.
     """
 
     name: str
     episode: _PackedEpisode | None = None
     refused: str = ""
     known: bool = False
+    finished: str = ""
 
 
 def read_recordings(
@@ -58,16 +61,17 @@ def read_recordings(
     that the store has already; a recording with one of them is not read.
     """
     name, number = recording.name, 0
-    if recording.refused:
-        yield ReadRecording(name, refused=recording.refused)
+    if recording.refused or recording.known or recording.finished:
+        yield ReadRecording(
+            name, refused=recording.refused, known=recording.known, finished=recording.finished
+        )
         return
     try:
         content, source = _opened(recording)
         if source in known:
             yield ReadRecording(name, known=True)
             return
-        read: Callable[..., Iterable[Episode]] = import_object(reader)
-        for episode in read(content, recording.plain_name, **options):
+        for episode in _episodes(content, plain_name(name), schema, reader, options):
             part = episode.meta.get("part")
             source_of_part = source if part is None else f"{source}#{part}"
             try:
@@ -80,7 +84,7 @@ def read_recordings(
         if not number:
             yield ReadRecording(name, refused="no episode in it that the reader's options allow")
     except (RecordingError, EpisodeError) as error:
-        yield ReadRecording(name, refused=str(error).removeprefix(f"{recording.plain_name}: "))
+        yield ReadRecording(name, refused=str(error).removeprefix(f"{plain_name(name)}: "))
     except OSError as error:
         yield ReadRecording(name, refused=f"cannot be read: {error.strerror}")
     except UsageError:
@@ -89,6 +93,16 @@ def read_recordings(
     except Exception as error:
         reason = f"internal error of Shadowbox: {type(error).__name__}: {error}"
         yield ReadRecording(name, refused=reason)
+
+
+def _episodes(
+    content: Path | bytes, name: str, schema: Schema, reader: str, options: Mapping[str, Any]
+) -> Iterable[Episode]:
+    """Episodes of a recording, by the game's reader or from a table of frames."""
+    if name.lower().endswith(PARQUET):
+        return read_parquet(content, name, schema)
+    read: Callable[..., Iterable[Episode]] = import_object(reader)
+    return read(content, name, **options)
 
 
 def is_large(recording: Recording) -> bool:

@@ -30,6 +30,7 @@ from shadowbox.experiment import sweep
 from shadowbox.experiment.checks import inputs
 from shadowbox.experiment.prices import PriceTable
 from shadowbox.experiment.settings import RunSettings, resolve_settings
+from shadowbox.experiment.sweeps import halving
 from shadowbox.experiment.throughput import find_throughput
 from shadowbox.learners.registry import Inputs, learner_spec
 from shadowbox.train import runs as prior
@@ -67,11 +68,14 @@ def estimate(
     stated = basis.get("throughput", {}).get("basis") == "stated"
     factors = tuple(np.quantile(ratios, [0.1, 0.5, 0.9]).tolist()) if learned else FACTORS
     factors = STATED_FACTORS if stated else factors
-    per_run, runs = basis.pop("per_run_s"), len(card.seeds) * basis.pop("settings")
+    per_run, count = basis.pop("per_run_s"), basis.pop("settings")
+    halved = card.sweep is not None and card.sweep.method == halving.METHOD
+    runs = len(card.seeds) * (halving.whole_runs(card, count) if halved else count)
     judging = _judging_s(card) if local else 0.0
     found: dict[str, Any] = {
         **basis,
-        "runs": runs,
+        "runs": len(card.seeds) * count,
+        **({"whole_runs": round(runs, 3)} if halved else {}),
         "per_run_s": round(per_run + judging, 3),
         "judging_s": round(judging, 3),
         "records": len(ratios),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from shadowbox.experiment import (
 )
 from shadowbox.experiment.checks import before_run, check, inputs
 from shadowbox.experiment.outcome import CardResult
+from shadowbox.experiment.sweeps import halving
 from shadowbox.experiment.watcher import TIMEOUT, spent_seconds, watch
 from shadowbox.learners.registry import learner_spec
 from shadowbox.train import log
@@ -214,14 +215,24 @@ def _get_store(case: _CardRun, progress: Progress | None) -> Store:
 
 
 def _setting(
-    case: _CardRun, card: Card, folder: Path, changes: Mapping[str, Any] | None = None
+    case: _CardRun,
+    card: Card,
+    folder: Path,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    steps: int | None = None,
+    resume: bool = False,
 ) -> CardResult:
-    """Train every seed, one after the other; a rule that ends one ends all."""
+    """Train every seed, one after the other; a rule that ends one ends all.
+
+    `steps`: pause each run at its first validation from there on, for another setting's sake.
+    """
+    resume |= case.options.resume
     for number, seed in enumerate(card.seeds):
         place = folder / str(seed)
-        found = (
-            prior.find_run(place) if case.options.resume and (place / log.FACTS).exists() else None
-        )
+        found = prior.find_run(place) if resume and (place / log.FACTS).exists() else None
+        if found and steps is not None and halving.reached(found, steps):
+            continue
         if found and targets.verdict_of(found) == "finished":
             before_run.require_same_run(
                 card, case.game, case.store, seed, found, case.options.changes
@@ -231,14 +242,16 @@ def _setting(
             continue
         if len(card.seeds) > 1:
             case.say(f"seed {seed} ({number + 1} of {len(card.seeds)})")
-        _train(case, card, seed, place, resume=found is not None)
+        _train(case, card, seed, place, resume=found is not None, steps=steps)
         trained = prior.find_run(place)
         for _ in range(card.resumes):
             if trained is None or not str(trained.facts.get("reason")).startswith(TIMEOUT):
                 break
             case.say(f"{place}: {trained.facts['reason']}; it goes on by itself")
-            _train(case, card, seed, place, resume=True)
+            _train(case, card, seed, place, resume=True, steps=steps)
             trained = prior.find_run(place)
+        if trained and halving.dropped(trained):
+            continue
         if trained is None or targets.verdict_of(trained) != "finished":
             break
         if not _evaluate(case, card, place, seed):
@@ -261,7 +274,9 @@ def _setting(
     )
 
 
-def _train(case: _CardRun, card: Card, seed: int, place: Path, *, resume: bool) -> None:
+def _train(
+    case: _CardRun, card: Card, seed: int, place: Path, *, resume: bool, steps: int | None = None
+) -> None:
     """Train one seed under the card's rules."""
     from shadowbox.train.loop import train
     from shadowbox.train.protocols import ParentCheckpoint
@@ -292,7 +307,7 @@ def _train(case: _CardRun, card: Card, seed: int, place: Path, *, resume: bool) 
         parent=parent,
         resume=resume,
         console=case.console() if case.console and case.first else None,
-        observer=watcher,
+        observer=halving.until(watcher, steps),
     )
 
 
@@ -336,23 +351,18 @@ def _evaluate(case: _CardRun, card: Card, place: Path, seed: int) -> bool:
 def _sweep(case: _CardRun) -> CardResult:
     """Run every setting with all seeds; the best by the primary target gives the card's result."""
     assert case.card.sweep is not None
-    found: list[CardResult] = []
-    began = time.monotonic()
     chosen = sweep.sweep_settings(case.card)
-    for number, changes in enumerate(chosen):
-        # one setting at least: a sweep without any has no best
-        over = case.card.sweep.wall is not None and time.monotonic() - began > case.card.sweep.wall
-        if found and over:
-            case.say(
-                f"the sweep's {case.card.sweep.wall:,.0f} s are over after {number} of {len(chosen)} settings"
-            )
-            break
-        name = sweep.setting_name(changes)
-        case.say(f"setting {number + 1} of {len(chosen)}: {name}")
+
+    def train(at: int, steps: int | None = None, resume: bool = False) -> CardResult:
+        changes = chosen[at]
+        folder = case.folder / sweep.setting_name(changes)
         card = sweep.apply_setting(case.card, changes)
-        found.append(_setting(case, card, case.folder / name, changes))
-        if found[-1].verdict == targets.UNFINISHED:
-            break
+        return _setting(case, card, folder, changes, steps=steps, resume=resume)
+
+    if case.card.sweep.method == halving.METHOD:
+        found = halving.halve(case.card, len(chosen), train, case.say)
+    else:
+        found = _all_settings(case, chosen, train)
     cost = results.total(each.cost for each in found)
     return replace(
         found[results.best_of(found)],
@@ -361,3 +371,23 @@ def _sweep(case: _CardRun) -> CardResult:
         cost=cost,
         settings=tuple(found),
     )
+
+
+def _all_settings(
+    case: _CardRun, chosen: Sequence[Mapping[str, Any]], train: Callable[[int], CardResult]
+) -> list[CardResult]:
+    """Every setting, trained to its end, as long as the sweep has time."""
+    assert case.card.sweep is not None
+    found: list[CardResult] = []
+    began, wall = time.monotonic(), case.card.sweep.wall
+    for number, changes in enumerate(chosen):
+        # one setting at least: a sweep without any has no best
+        if found and wall is not None and time.monotonic() - began > wall:
+            many = f"{number} of {len(chosen)} settings"
+            case.say(f"the sweep's {wall:,.0f} s are over after {many}")
+            break
+        case.say(f"setting {number + 1} of {len(chosen)}: {sweep.setting_name(changes)}")
+        found.append(train(number))
+        if found[-1].verdict == targets.UNFINISHED:
+            break
+    return found

@@ -15,6 +15,7 @@ from shadowbox.cards.card import Card
 from shadowbox.cards.sections import MOST_SETTINGS, EvalSection
 from shadowbox.core.game import Game
 from shadowbox.experiment import settings
+from shadowbox.experiment.sweeps import halving
 from shadowbox.learners.registry import learner_spec
 
 LONGEST_NAME = 100
@@ -27,6 +28,8 @@ def sweep_problems(card: Card, game: Game) -> Iterator[tuple[str, str]]:
     if sum(map(bool, (card.sweep.cases, card.sweep.grid, card.sweep.random))) != 1:
         yield "", "say one of cases, grid and random"
         return
+    if card.sweep.method == halving.METHOD:
+        yield from (("method", message) for message in halving.problems(card))
     if card.sweep.random and not card.sweep.tries:
         yield "tries", "a random sweep needs a number of tries"
         return

@@ -12,6 +12,7 @@ from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.experiment import dataset, settings, sweep, targets
 from shadowbox.experiment.checks import inputs
+from shadowbox.experiment.sweeps import halving
 from shadowbox.train import runs as prior
 
 
@@ -30,7 +31,11 @@ def require_room(runs: Path, folder: Path, *, resume: bool) -> None:
         raise UsageError(f"--runs {runs}: this is a file, a folder for runs is needed")
     if resume or not folder.exists():
         return
-    for found in prior.runs_in(folder):
+    every = list(prior.runs_in(folder))
+    over = any(targets.verdict_of(run) == "finished" for run in every)
+    for found in every:
+        if over and halving.dropped(found):  # its sweep has ended without it
+            continue
         if (state := targets.verdict_of(found)) != "finished":
             raise UsageError(
                 f"{found.path} is {state} at step {found.facts.get('step', 0):,}: continue with "

@@ -16,6 +16,11 @@ from shadowbox.games.melee.encodings import PRESETS, encoding
 from shadowbox.games.melee.events import WHATS, attacks, events, outcome
 from shadowbox.games.melee.schema import EVENTS, LEARNED, SCHEMA
 
+# compressed by other tools, with what undoes it
+MISSING = {
+    ".slpz": ".slpz is not read: unpack it with `slpz -d FILE`, or pack replays as .slp.xz",
+    ".zlp": ".zlp is not read: unpack it with `slippc -x FILE`, or pack replays as .slp.xz",
+}
 # fields in which a learned world must beat every baseline
 JUDGED = ("x", "y", "percent", "air_vx", "vy", "knock_vx", "action", "hitstun")
 
@@ -46,6 +51,7 @@ GAME = Game(
     event_whats=WHATS,
     reader="shadowbox.games.melee.replay:read",
     reader_endings=(".slp", ".pt"),
+    reader_missing=MISSING,
     reader_options=DEFAULTS,
     reader_filters=FILTERS,
     events=events,

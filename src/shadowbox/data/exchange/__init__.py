@@ -1,0 +1,1 @@
+"""Exchange of episodes with other programs: tables of frames as parquet files, both ways."""

@@ -1,0 +1,1 @@
+"""Methods of sweeps that do not train every setting to its end."""
