@@ -1,4 +1,4 @@
-"""Demo of the whole toolkit in some minutes: matches, a game of your own, a policy, a dream.
+"""Demo of the whole toolkit in some minutes: matches, a game of your own, a policy, a dream, a body.
 
 `make demo` runs it; the results are in runs/demo.
 """
@@ -66,8 +66,11 @@ def main() -> None:
     paddles()
     clone()
     dream()
+    body()
     page = OUT / "clone.html"
-    others = "world.html, dream.html, clone-match.html, brawl.html, match.html and paddles.html"
+    others = (
+        "world.html, dream.html, clone-match.html, brawl.html, match.html, paddles.html and body.html"
+    )
     say(
         f"done in {time.monotonic() - began:.0f} s; open {page.relative_to(ROOT)}, "
         f"and beside it {others}"
@@ -118,6 +121,14 @@ def dream() -> None:
     call(f"shadowbox match brawl --world dream:brawl {players} --out dream.html")
     small = "--side all --episodes 20 --starts 20 --samples 2 --frames 120"
     call(f"shadowbox eval dream:brawl brawl-store {small} --out world.html")
+
+
+def body() -> None:
+    """Record a simulated person's gestures, and let one walk the course of a mock of Minecraft."""
+    say("gesture: a simulated body presses the keys of Minecraft, here of a mock, over sockets")
+    call("shadowbox record gesture --matches 1 --set people=1 --set seconds=15 --out body-store")
+    call("shadowbox view body-store#0 --out body.html")
+    call("shadowbox play gesture --mock --once --no-page --seconds 40")
 
 
 def call(command: str) -> None:

@@ -25,6 +25,14 @@ from shadowbox.games.gesture.older import ENCODING
 SESSIONS, SECONDS = 6, 20.0
 BATCH, WINDOW, HISTORY = 64, 30, 5  # windows of a step, frames of a window, of earlier controls
 LENGTH, SEGMENTS = 128, 4  # decisions of a segment, and segments of a step, of the causal trunk
+DEFAULT: dict[str, Any] = {
+    "head": "independent",
+    "choices": "plain",
+    "normalize": True,
+    "previous_controls": False,
+    "prev_control_dropout": 0.0,
+    "relative_positions": False,
+}
 # a causal trunk with about as many parameters as the control transformer
 CAUSAL: dict[str, Any] = {
     "width": 256,
@@ -107,11 +115,11 @@ def _causal(store: Store) -> Any:
 
 
 def _default(store: Store) -> Any:
-    """Policy of the default preset."""
+    """Policy of the default preset, with the settings of the card `gesture-small`."""
     from shadowbox.learners.imitation_task import prepare
 
-    given, columns = _inputs(store, SEGMENTS), GAME.encodings["default"]
-    return prepare(**given, input_columns=columns, head="independent").model
+    given, columns = _inputs(store, SEGMENTS), GAME.encodings["body"]
+    return prepare(**given, input_columns=columns, **DEFAULT).model
 
 
 def _legacy(store: Store) -> Any:

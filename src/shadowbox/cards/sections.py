@@ -174,6 +174,8 @@ class EvalSection(_CardModel):
     against: Word = ""  # an agent; empty: the opponents in the data
     matches: int = Field(default=200, ge=2, le=100_000)
     episodes: int = Field(default=100, ge=2, le=100_000)  # recorded ones that it is asked about
+    # of the split, to evaluate on; what is chosen (a checkpoint, a calibration) is chosen on val
+    side: Literal["val", "test"] = "val"
     temperature: float = Field(default=1.0, gt=0, le=10)
     # first temperatures are chosen, that of play in matches that it is not judged by
     calibrate: bool = False

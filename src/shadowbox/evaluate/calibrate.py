@@ -54,21 +54,23 @@ def calibrate_checkpoint(
     store: str | Path,
     settings: EvalConfig,
     *,
+    fit_on: str = "",
     game: Game | None = None,
     progress: Report | None = None,
 ) -> Calibration:
-    """Fit on the configured split of the store and write the result into the checkpoint's config.
+    """Fit on a side of the store's split and write the result into the checkpoint's config.
 
-    A session is an episode.
+    `fit_on`: the side, if it is not that of the evaluation. A session is an episode.
     """
     subject = load_evaluated_policy(str(checkpoint), Store(store), settings, game)
-    side = held_out_episodes(subject, settings.side)
+    side = held_out_episodes(subject, fit_on or settings.side)
+    judged_on = {*side, *held_out_episodes(subject, settings.side)}
     seats = list(
         recorded.load_seats(subject.store, side[: settings.most], subject.players, settings.player)
     )
     if not seats:
         raise UsageError(
-            f"{store}: nothing on the side '{settings.side}' to choose temperatures from: name another side"
+            f"{store}: nothing on the side '{fit_on or settings.side}' to choose temperatures from: name another side"
         )
     costs, frames = _costs(subject.policy, seats, settings.player)
     temperatures = fit_temperature([part.name for part in subject.policy.head.parts], costs, frames)
@@ -91,7 +93,7 @@ def calibrate_checkpoint(
     made = Calibration(
         temperatures,
         thresholds,
-        _in_play(subject, temperatures, set(side), settings, progress),
+        _in_play(subject, temperatures, judged_on, settings, progress),
         offsets,
     )
     checkpoints.calibrate(subject.folder, made.to_json())

@@ -59,13 +59,14 @@ def evaluate_run(
         temperature=asked.temperature,
         threshold=asked.threshold,
         most=asked.episodes,
+        side=asked.side,
         opponents=tuple(asked.opponents),
         delays=tuple(asked.delays),
         world=asked.world or card.world or "",
     )
     path = store.path if store is not None else None
     if asked.calibrate and path is not None:
-        calibrate_checkpoint(str(run), path, config, game=game, progress=progress)
+        calibrate_checkpoint(str(run), path, config, fit_on="val", game=game, progress=progress)
     return evaluate_checkpoint(str(run), path, config, game=game, progress=progress).report()
 
 

@@ -36,6 +36,7 @@ class ColumnEmbedding(nn.Module):
     scale: Tensor
     center: Tensor  # of the reals, after the scale
     spread: Tensor
+    shown_by: Tensor  # place of the flag that shows each real, among all flags; the last: always
 
     def __init__(
         self,
@@ -50,7 +51,8 @@ class ColumnEmbedding(nn.Module):
         self.reals = [column.key for column in chosen if isinstance(column.field, Real)]
         self.flags = [column.key for column in chosen if isinstance(column.field, Flag)]
         self.register_buffer("scale", _scales(chosen), persistent=False)
-        self.shown_by = _flags_of_reals(chosen) if normalize else {}
+        shown_by = _flags_of_reals(chosen, self.flags) if normalize else None
+        self.register_buffer("shown_by", shown_by, persistent=False)
         self.state_keys = frozenset(schema.state_keys)
         self.normalize = normalize
         if normalize:
@@ -69,9 +71,9 @@ class ColumnEmbedding(nn.Module):
             self.register_buffer(f"first_{width}", torch.from_numpy(first), persistent=False)
         self._slots = {column.key: column.slots for column in chosen}
         # columns of which not all slots are read
-        self._cut = [c.key for c in chosen if c.slots < schema.columns[c.key].slots]
+        self.cut = [c.key for c in chosen if c.slots < schema.columns[c.key].slots]
         distances = RelativePositions(schema, self.reals, self.flags)
-        compared = relative_positions and distances.width and not self._cut
+        compared = relative_positions and distances.width and not self.cut
         self.distances = distances if compared else None
         self.fixed = sum(self._slots[key] for key in (*self.reals, *self.flags)) + (
             distances.width if self.distances else 0
@@ -82,20 +84,35 @@ class ColumnEmbedding(nn.Module):
 
     def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
         """Embed columns [..., slots] and append features `more` [..., n] -> [..., width (+ n)]."""
-        if self._cut:
-            own = {key: columns[key][..., : self._slots[key]] for key in self._cut}
+        if self.cut:
+            own = {key: columns[key][..., : self._slots[key]] for key in self.cut}
             columns = {**columns, **own}
+        kinds = [_concatenated(columns, keys) if keys else None for keys in self.by_kind]
+        return self.of_kinds(kinds[0], kinds[1], kinds[2:], more)
+
+    @property
+    def by_kind(self) -> list[list[str]]:
+        """Columns of reals, of flags, and of the choices of each table, in the order of `of_kinds`."""
+        return [self.reals, self.flags, *self.choices.values()]
+
+    def of_kinds(
+        self,
+        reals: Tensor | None,
+        flags: Tensor | None,
+        choices: Sequence[Tensor | None],
+        more: Sequence[Tensor] = (),
+    ) -> Tensor:
+        """`forward` of columns that are concatenated by kind, [..., slots of the kind]."""
         parts = []
-        reals = _concatenated(columns, self.reals) if self.reals else None
-        flags = _concatenated(columns, self.flags) if self.flags else None
         if reals is not None:
-            parts.append(self._of_order_one(columns, reals * self.scale))
+            parts.append(self._of_order_one(reals * self.scale, flags))
         if flags is not None:
             parts.append(flags.float())
         if reals is not None and self.distances is not None:
             parts.append(self.distances(reals, flags))
-        for width, keys in self.choices.items():
-            rows = _concatenated(columns, keys) + getattr(self, f"first_{width}")
+        for width, values in zip(self.choices, choices, strict=True):
+            assert values is not None
+            rows = values + getattr(self, f"first_{width}")
             parts.append(self.tables[width](rows).flatten(-2))
         return torch.cat([*parts, *more], dim=-1)
 
@@ -105,7 +122,8 @@ class ColumnEmbedding(nn.Module):
         if not self.normalize or not self.reals:
             return
         reals = _concatenated(columns, self.reals).double() * self.scale.double()
-        counted = self._shown(columns, reals) if self.shown_by else torch.ones_like(reals)
+        flags = _concatenated(columns, self.flags) if self.flags else None
+        counted = torch.ones_like(reals) if flags is None else self._shown(flags, reals)
         many = counted.sum(0).clamp(min=1)
         center = (reals * counted).sum(0) / many
         spread = (((reals - center).square() * counted).sum(0) / many).sqrt()
@@ -114,19 +132,18 @@ class ColumnEmbedding(nn.Module):
         self.center.copy_(torch.where(known, center, 0.0))
         self.spread.copy_(torch.where(known, spread, 1.0))
 
-    def _of_order_one(self, columns: Mapping[str, Tensor], reals: Tensor) -> Tensor:
+    def _of_order_one(self, reals: Tensor, flags: Tensor | None) -> Tensor:
         """Scaled reals [..., n] with mean 0 and deviation 1, if `fit` was asked to."""
         if not self.normalize:
             return reals
         found = ((reals - self.center) / self.spread).clamp(-FARTHEST, FARTHEST)
-        return found * self._shown(columns, found) if self.shown_by else found
+        return found if flags is None else found * self._shown(flags, found)
 
-    def _shown(self, columns: Mapping[str, Tensor], reals: Tensor) -> Tensor:
-        """1 for reals whose slot was found, else 0: [..., n]."""
-        shown = torch.ones_like(reals)
-        for flag, places in self.shown_by.items():
-            shown[..., places] = columns[flag][..., :1].to(reals)
-        return shown
+    def _shown(self, flags: Tensor, reals: Tensor) -> Tensor:
+        """1 for reals whose slot was found, else 0: [..., n], from flags [..., slots]."""
+        known = flags.to(reals)
+        always = torch.ones_like(known[..., :1])
+        return torch.cat([known, always], -1)[..., self.shown_by]
 
     def describe(self) -> list[tuple[str, int, int]]:
         """Spans of the features in order: (column[slot], first, end)."""
@@ -238,20 +255,21 @@ def _concatenated(columns: Mapping[str, Tensor], keys: list[str]) -> Tensor:
     return torch.cat([columns[key] for key in keys], dim=-1)
 
 
-def _flags_of_reals(columns: list[Column]) -> dict[str, list[int]]:
-    """Places of the reals that each flag shows, among all reals; only flags among the columns."""
+def _flags_of_reals(columns: list[Column], flags: Sequence[str]) -> Tensor:
+    """Place of the first slot of the flag that shows each real, among the slots of all flags [n].
+
+    One after the last flag where none of them shows a real.
+    """
+    slots = {column.key: column.slots for column in columns}
+    ends = np.cumsum([0, *(slots[key] for key in flags)]).tolist()
+    first = dict(zip(flags, ends[:-1], strict=True))
     names = [
         flag
         for column in columns
         if isinstance(column.field, Real)
         for flag in column.group.shown_by or ("",) * column.slots
     ]
-    known = {column.key for column in columns}
-    return {
-        flag: [at for at, name in enumerate(names) if name == flag]
-        for flag in dict.fromkeys(names)
-        if flag in known
-    }
+    return torch.tensor([first.get(name, ends[-1]) for name in names], dtype=torch.int64)
 
 
 def _scales(columns: list[Column]) -> Tensor:

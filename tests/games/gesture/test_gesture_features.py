@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shadowbox.errors import UsageError
 from shadowbox.games.gesture import body, features
 from shadowbox.games.gesture.features import (
     GAME_COLUMNS,
@@ -16,6 +20,7 @@ from shadowbox.games.gesture.features import (
     rows_at,
 )
 from shadowbox.games.gesture.schema import FPS, HAND_OF, SCHEMA
+from shadowbox.games.gesture.script import REST, _near, write_script
 from shadowbox.testing import random_rows
 
 
@@ -118,6 +123,26 @@ def test_people_to_test_on_are_outside_of_those_to_train_on():
     for name in apart:
         low, high = body.PEOPLE[name][2]
         assert low <= first.meta["numbers"][name] <= high
+
+
+def test_long_rests_are_without_keys_and_with_small_movements():
+    """About the asked share of a session is long rests, in which no key is down and joints still move."""
+    rng = np.random.default_rng(3)
+    made = write_script(rng, 12_000, 0.4)
+    rest = made.gestures["rest"]
+    assert 0.3 < rest.mean() < 0.5
+    for name, values in made.controls.items():
+        if not name.startswith("cursor") and name != "open_inventory":
+            assert not values[rest].any(), name
+    assert np.count_nonzero(rest[1:] & ~rest[:-1]) < len(rest) / REST[0]
+    assert not write_script(rng, 2_000, 0.0).gestures["rest"].any()
+    who = replace(body.person(0, 0), numbers={**body.person(0, 0).numbers, "fidgets": 0.05})
+    joints = body._joints(who, rng, made.gestures)
+    crouch = joints[:, body.JOINTS.index("crouch")]
+    inside = rest & ~_near(~rest, 10)
+    assert 0.04 < crouch[inside].max() < 0.3  # half of a gesture is 0.4 at least
+    with pytest.raises(UsageError, match="rests must be a share from 0 to 0.8"):
+        next(body.record(0, 0, people=1, seconds=4.0, people_of="train", rests=0.9))
 
 
 def test_a_key_goes_down_when_its_gesture_is_half_made():

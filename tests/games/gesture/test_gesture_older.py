@@ -22,7 +22,7 @@ OUTPUTS = [key for key in SCHEMA.control_keys if key != "control/looking"]
 @pytest.fixture(scope="module")
 def session():
     """Columns of a short synthetic session."""
-    (episode,) = record(3, 0, people=1, seconds=6.0, people_of="train")
+    (episode,) = record(3, 0, people=1, seconds=6.0, people_of="train", rests=0.0)
     return episode.columns
 
 

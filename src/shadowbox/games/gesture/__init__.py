@@ -56,6 +56,7 @@ GAME = Game(
         "default": LEARNED,  # without state that follows the controls
         "all": tuple(SCHEMA.columns),
         "older": ENCODING,
-        "body": (*BODY, *(key for key in SCHEMA.control_keys)),  # without the game's state
+        # of the game's state the mode alone, so that the policy plays games it never saw
+        "body": (*BODY, "game/screen_open", *SCHEMA.control_keys),
     },
 )

@@ -1,7 +1,7 @@
 """A simulated body: people from one generator of numbers, who make the gestures of a script.
 
 `PEOPLE` lists the numbers of a person with the ranges of people to train on and of people to test
-on; in four of them the two do not overlap. A person's joints follow the gestures smoothly, so that
+on; in six of them the two do not overlap. A person's joints follow the gestures smoothly, so that
 a key goes down when its gesture is half made. `film` turns joints into landmarks in MediaPipe's
 layout, as a camera with noise, missed frames and lost hands sees them.
 """
@@ -21,7 +21,7 @@ from shadowbox.errors import UsageError
 from shadowbox.games.gesture.features import _Landmarks
 from shadowbox.games.gesture.recording import _Session, episodes_of
 from shadowbox.games.gesture.schema import FPS, HAND_LANDMARKS, POSE_LANDMARKS
-from shadowbox.games.gesture.script import TICK, smooth, write_script
+from shadowbox.games.gesture.script import RESTS, TICK, smooth, write_script
 
 # number of a person: (unit, range to train on, range to test on)
 PEOPLE: Mapping[str, tuple[str, tuple[float, float], tuple[float, float]]] = {
@@ -43,7 +43,12 @@ PEOPLE: Mapping[str, tuple[str, tuple[float, float], tuple[float, float]]] = {
     "left_handed": ("below .1: yes", (0.0, 1.0), (0.0, 1.0)),
 }
 RANGES = ("train", "test")
-SOURCE: Mapping[str, Any] = {"people": 4, "seconds": 60.0, "people_of": "train"}
+SOURCE: Mapping[str, Any] = {
+    "people": 4,
+    "seconds": 60.0,
+    "people_of": "train",
+    "rests": RESTS,
+}
 LONGEST = 3600  # seconds of a session
 
 # joints of a person: angles in rad, curls and pinches from 0 (open) to 1; `main` is the better arm
@@ -83,7 +88,14 @@ _GESTURES: Mapping[str, Mapping[str, float]] = {
     "second": {"main_pinch2": 1.0},
     "shift": {"off_flex": 1.6, **{f"off_finger{finger}": 0.65 for finger in range(5)}},
 }
-_FIDGETS = ("main_flex", "off_flex", "main_abduct", "off_abduct", "torso_yaw")
+# movements without a meaning, about a second long: joint -> smallest and largest
+_FIDGETS: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys(("main_flex", "off_flex", "main_abduct", "off_abduct", "torso_yaw"), (0.3, 0.7)),
+    "torso_roll": (-0.1, 0.1),
+    "crouch": (0.05, 0.2),
+}
+RESTLESS = 5.0  # times as many of them in a long rest
+MOST_RESTS = 0.8
 
 
 @dataclass(frozen=True)
@@ -108,11 +120,14 @@ def person(seed: int, number: int, people: str = "train") -> _Person:
     return _Person(f"{people}-{seed}-{number}", numbers, table)
 
 
-def session(who: _Person, seed: int, seconds: float) -> _Session:
-    """Session of a person: a script, filmed, with the controls and the game of the script."""
+def session(who: _Person, seed: int, seconds: float, rests: float = RESTS) -> _Session:
+    """Session of a person: a script, filmed, with the controls and the game of the script.
+
+    About the share `rests` of the time are long rests.
+    """
     rng = np.random.default_rng(stable_hash("session", who.name, seed))
     frames = max(int(seconds * FPS), 2)
-    script = write_script(rng, frames)
+    script = write_script(rng, frames, rests)
     joints = _joints(who, rng, script.gestures)
     times = _camera_times(rng, who.numbers["fps"], frames / FPS)
     steps = _steps(who, script.gestures)
@@ -136,7 +151,7 @@ def session(who: _Person, seed: int, seconds: float) -> _Session:
 
 
 def record(
-    seed: int, number: int, *, people: int, seconds: float, people_of: str
+    seed: int, number: int, *, people: int, seconds: float, people_of: str, rests: float
 ) -> Iterator[Episode]:
     """Session `number` of a seed, the source `synthetic`: people take turns."""
     if people_of not in RANGES:
@@ -145,8 +160,10 @@ def record(
         raise UsageError(
             f"people must be at least 1 and seconds from 2 to {LONGEST} (got {people}, {seconds:g})"
         )
+    if not 0 <= rests <= MOST_RESTS:
+        raise UsageError(f"rests must be a share from 0 to {MOST_RESTS} (got {rests:g})")
     yield from episodes_of(
-        session(person(seed, number % people, people_of), number // people, seconds)
+        session(person(seed, number % people, people_of), number // people, seconds, rests)
     )
 
 
@@ -173,9 +190,9 @@ def _joints(who: _Person, rng: np.random.Generator, gestures: Mapping[str, Array
             column = JOINTS.index(f"{arm}_finger{finger}")
             joints[:, column] += shown * np.where(up, -0.35, 0.6)
     joints[:, JOINTS.index("off_flex")] += shown * 1.7 * (gestures["slot_of"] > 5)
-    for joint in _FIDGETS:
-        began = rng.random(frames) < who.numbers["fidgets"] / FPS / len(_FIDGETS)
-        size = rng.uniform(0.3, 0.7, frames) * began
+    rate = who.numbers["fidgets"] * np.where(gestures["rest"], RESTLESS, 1.0) / FPS
+    for joint, (least, most) in _FIDGETS.items():
+        size = rng.uniform(least, most, frames) * (rng.random(frames) < rate / len(_FIDGETS))
         joints[:, JOINTS.index(joint)] += smooth(size, 15) * 15
     trembling = smooth(rng.standard_normal(joints.shape), 3) * 3 * who.numbers["tremor"]
     return np.asarray(joints + trembling)

@@ -31,6 +31,7 @@ from shadowbox.games.gesture.schema import (
 KEYS = (*ACTIONS, *INVENTORY)  # the controls that are pressed or not
 SCREEN_KEYS = np.array([name in INVENTORY for name in KEYS])
 ALWAYS_KEYS = np.array([SCHEMA.columns[f"control/{name}"].field.when == ALWAYS for name in KEYS])
+_TYPES = [(key, key.partition("/")[2], SCHEMA.columns[key].dtype) for key in SCHEMA.control_keys]
 LIMIT_S = 0.15  # age at which a pose, a state or an order counts as lost; released within 0.2 s
 
 
@@ -158,10 +159,7 @@ def control_columns(controls: _Controls) -> Columns:
         "cursor_x": float(controls.cursor[0]) if controls.screen else 0.0,
         "cursor_y": float(controls.cursor[1]) if controls.screen else 0.0,
     }
-    return {
-        key: np.full((1, 1), values[key.partition("/")[2]], SCHEMA.columns[key].dtype)
-        for key in SCHEMA.control_keys
-    }
+    return {key: np.array(((values[name],),), dtype) for key, name, dtype in _TYPES}
 
 
 def certain(keys: Mapping[str, float]) -> _Answers:

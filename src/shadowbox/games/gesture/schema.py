@@ -269,8 +269,14 @@ INPUT_VALUES = FRAME_VALUES + POSITION_VALUES + STATE_VALUES + HISTORY_VALUES  #
 # ---- inputs of models ----------------------------------------------------------------------------
 
 # They follow a control within a frame or two of the game, so that a policy that reads them repeats
-# its keys and does not look at the body.
+# its keys, or in a recording those of the person, and does not look at the body.
 LEAKS = (
+    "game/main_hand",
+    "game/off_hand",
+    "game/on_ground",
+    "game/velocity_y",
+    "game/fall_distance",
+    "game/attack_cooldown",
     "game/sprinting",
     "game/sneaking",
     "game/using_item",

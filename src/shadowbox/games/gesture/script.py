@@ -1,7 +1,8 @@
 """Scripted sessions: keys that a made-up player presses, and the state of the game that follows.
 
 All series are [T], `FPS` a second. Four lanes run side by side, each a sequence of states with
-random durations: legs, sideways steps, arms, and the look. Screens interrupt all of them.
+random durations: legs, sideways steps, arms, and the look. Screens and long rests interrupt all of
+them.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from shadowbox.games.gesture.features import GAME_COLUMNS, resting_game
 from shadowbox.games.gesture.schema import ACTIONS, CURSOR, FPS, INVENTORY, LOOK, SCREENS, SLOTS
 
 PULSE = 3  # frames for which a key of a pulse is down
+BRIEF = 6  # frames of the shortest gesture
 MARGIN = 12  # frames without keys before and after a change of the screen
 TICK = 1 / 20  # seconds between two states of the game
+RESTS = 0.25  # share of the time that is spent in long rests
+REST = (90, 300)  # frames of a long rest: the shortest and the longest
 
 LEGS = ("rest", "forward", "sprint", "backward", "sneak")
 ARMS = ("rest", "attack", "use", "jump", "drop", "swap", "slot")
@@ -29,7 +33,7 @@ class _Script:
     """A session: gestures that the body makes, controls by name, and columns of the game [T, 1].
 
     `gestures` are from 0 to 1 (looks and the cursor from -1 to 1) and last as long as a body needs;
-    `controls` are the keys that mean them.
+    `controls` are the keys that mean them. `rest` marks long rests, in which no key is pressed.
     """
 
     gestures: dict[str, Array]
@@ -37,21 +41,22 @@ class _Script:
     game: Columns
 
 
-def write_script(rng: np.random.Generator, frames: int) -> _Script:
-    """Random session of `frames` frames."""
+def write_script(rng: np.random.Generator, frames: int, rests: float = RESTS) -> _Script:
+    """Random session of `frames` frames, of which about the share `rests` are long rests."""
     screen, toggles = _screens(rng, frames)
-    quiet = _near(toggles, MARGIN)  # around a change of the screen
+    rest = _rests(rng, frames, rests)
+    quiet = _near(toggles, MARGIN) | rest  # nothing around a change of the screen
     play = ~screen & ~quiet
-    legs = _lane(rng, frames, (0.34, 0.3, 0.14, 0.1, 0.12), (20, 90)) * play
-    side = _lane(rng, frames, (0.76, 0.12, 0.12), (15, 45)) * play
+    legs = _whole(_lane(rng, frames, (0.34, 0.3, 0.14, 0.1, 0.12), (20, 90)) * play)
+    side = _whole(_lane(rng, frames, (0.76, 0.12, 0.12), (15, 45)) * play)
     arms = _lane(rng, frames, (0.0, 0.3, 0.16, 0.22, 0.08, 0.08, 0.16), (9, 14), 18) * play
-    arms = np.where(_duration(arms) >= 7, arms, 0)  # those that a screen cut short
+    arms = _whole(arms)
     slots = _slots(rng, arms)
     look = _looks(rng, frames) * (play & (arms != ARMS.index("slot")))[:, None]
     cursor = _cursor(rng, frames)
     inside = screen & ~quiet
-    click = _lane(rng, frames, (0.0, 0.65, 0.35), (6, 9), 14) * inside
-    shift = _lane(rng, frames, (0.75, 0.25), (30, 60)) * inside
+    click = _whole(_lane(rng, frames, (0.0, 0.65, 0.35), (6, 9), 14) * inside)
+    shift = _whole(_lane(rng, frames, (0.75, 0.25), (30, 60)) * inside)
     gestures: dict[str, Array] = {
         "forward": (legs == 1) | (legs == 2),
         "sprint": legs == 2,
@@ -70,6 +75,7 @@ def write_script(rng: np.random.Generator, frames: int) -> _Script:
         "click": click == 1,
         "second": click == 2,
         "shift": shift == 1,
+        "rest": rest,
     }
     controls = _controls(gestures, toggles)
     return _Script(gestures, controls, _game(rng, controls, screen))
@@ -126,6 +132,19 @@ def _screens(rng: np.random.Generator, frames: int) -> tuple[Array, Array]:
     return screen, screen != np.concatenate([[False], screen[:-1]])
 
 
+def _rests(rng: np.random.Generator, frames: int, share: float) -> Array:
+    """Long rests, bool [T], of about this share of the time; a session may begin in one."""
+    if share <= 0:
+        return np.zeros(frames, bool)
+    busy = sum(REST) / 2 * (1 - share) / share  # frames between two rests, in the mean
+    count = int(frames / (busy + REST[0])) + 4
+    between, lengths = rng.uniform(0.5, 1.5, count) * busy, rng.integers(REST[0], REST[1] + 1, count)
+    spans = np.stack([between.astype(int) + 1, lengths], 1).ravel()
+    resting = np.repeat(np.arange(len(spans)) % 2 == 1, spans)
+    first = int(rng.integers(0, int(busy) + REST[1]))
+    return np.asarray(resting[first : first + frames])
+
+
 def _slots(rng: np.random.Generator, arms: Array) -> Array:
     """Slot from 1 to 9 that is shown in each frame: a new one each time."""
     began = np.cumsum(_onset(arms == ARMS.index("slot")))
@@ -171,6 +190,11 @@ def _after(on: Array, frames: int) -> Array:
 def _near(on: Array, frames: int) -> Array:
     """Frames at most `frames` away from a true one."""
     return _after(_shifted(on, -frames), 2 * frames + 1)
+
+
+def _whole(lane: Array) -> Array:
+    """The lane without states that a screen or a rest cut short: no body makes their gesture."""
+    return np.where(_duration(lane) >= BRIEF, lane, 0)
 
 
 def _duration(lane: Array) -> Array:
