@@ -68,9 +68,7 @@ def main() -> None:
     dream()
     body()
     page = OUT / "clone.html"
-    others = (
-        "world.html, dream.html, clone-match.html, brawl.html, match.html, paddles.html and body.html"
-    )
+    others = "world.html, dream.html, clone-match.html, brawl.html, match.html, paddles.html and body.html"
     say(
         f"done in {time.monotonic() - began:.0f} s; open {page.relative_to(ROOT)}, "
         f"and beside it {others}"

@@ -70,7 +70,8 @@ def calibrate_checkpoint(
     )
     if not seats:
         raise UsageError(
-            f"{store}: nothing on the side '{fit_on or settings.side}' to choose temperatures from: name another side"
+            f"{store}: nothing on the side '{fit_on or settings.side}' to choose temperatures from: "
+            "name another side"
         )
     costs, frames = _costs(subject.policy, seats, settings.player)
     temperatures = fit_temperature([part.name for part in subject.policy.head.parts], costs, frames)

@@ -77,7 +77,10 @@ class _ChanceReader:
         ]
         previous = as_tensor(
             np.concatenate(
-                [view[key] for (key,) in policy.values.sources], 1, dtype=np.float32, casting="unsafe"
+                [view[key] for (key,) in policy.values.sources],
+                1,
+                dtype=np.float32,
+                casting="unsafe",
             )
         )
         x = embed.of_kinds(kinds[0], kinds[1], kinds[2:])

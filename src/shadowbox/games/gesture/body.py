@@ -90,7 +90,9 @@ _GESTURES: Mapping[str, Mapping[str, float]] = {
 }
 # movements without a meaning, about a second long: joint -> smallest and largest
 _FIDGETS: Mapping[str, tuple[float, float]] = {
-    **dict.fromkeys(("main_flex", "off_flex", "main_abduct", "off_abduct", "torso_yaw"), (0.3, 0.7)),
+    **dict.fromkeys(
+        ("main_flex", "off_flex", "main_abduct", "off_abduct", "torso_yaw"), (0.3, 0.7)
+    ),
     "torso_roll": (-0.1, 0.1),
     "crouch": (0.05, 0.2),
 }

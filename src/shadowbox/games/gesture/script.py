@@ -138,7 +138,10 @@ def _rests(rng: np.random.Generator, frames: int, share: float) -> Array:
         return np.zeros(frames, bool)
     busy = sum(REST) / 2 * (1 - share) / share  # frames between two rests, in the mean
     count = int(frames / (busy + REST[0])) + 4
-    between, lengths = rng.uniform(0.5, 1.5, count) * busy, rng.integers(REST[0], REST[1] + 1, count)
+    between, lengths = (
+        rng.uniform(0.5, 1.5, count) * busy,
+        rng.integers(REST[0], REST[1] + 1, count),
+    )
     spans = np.stack([between.astype(int) + 1, lengths], 1).ravel()
     resting = np.repeat(np.arange(len(spans)) % 2 == 1, spans)
     first = int(rng.integers(0, int(busy) + REST[1]))
