@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from shadowbox.core.view import mirrored
 from shadowbox.evaluate.recorded import load_seat
 from shadowbox.evaluate.sessions import force_sessions, play_sessions
 from shadowbox.games import load
@@ -45,14 +48,20 @@ def filmed():
     return _Session(steady, clock[: len(controls["jump"])], controls, np.zeros(0), {}, {})
 
 
-def test_a_recording_in_closed_loop_is_decided_as_in_live_play(policy, filmed):
-    """Frame by frame through the live policy and its thresholds, the controls are the evaluation's."""
-    episode = next(iter(episodes_of(filmed)))
+@pytest.mark.parametrize("hand", ["right", "left"])
+def test_a_recording_in_closed_loop_is_decided_as_in_live_play(policy, filmed, hand):
+    """Frame by frame through the live policy and its thresholds, the controls are the evaluation's.
+
+    A left-handed person is mirrored in both, and in live play the controls are mirrored back.
+    """
+    episode = next(iter(episodes_of(replace(filmed, meta={"hand": hand}))))
     seat = load_seat(SCHEMA, episode.columns, 0, 0)
     settings = settings_of({}, 0.5)
     own = play_sessions(GAME.replay, policy, [seat], settings)[0]
     reader = chance_reader(PolicyAgent(policy))
-    live = _AgentPolicy(PolicyAgent(policy), chances=reader, begin=reader.begin)
+    live = _AgentPolicy(
+        PolicyAgent(policy), chances=reader, begin=reader.begin, left_handed=hand == "left"
+    )
     memory, pressed = at_rest(), []
     for number in range(seat.frames):
         frames = filmed.frames.part(slice(number, number + 1))
@@ -62,6 +71,8 @@ def test_a_recording_in_closed_loop_is_decided_as_in_live_play(policy, filmed):
         )
         live.pressed(controls)
         pressed.append(controls.keys)
+    if hand == "left":
+        own = mirrored(SCHEMA, own)
     recorded = np.concatenate([own[f"control/{name}"] for name in KEYS], 1).astype(bool)
     assert 0.02 < recorded.mean() < 0.98
     assert (recorded[1:] != recorded[:-1]).any()

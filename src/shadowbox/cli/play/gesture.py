@@ -71,6 +71,12 @@ def play() -> None:
     help="Keep changes of the thresholds and the look in this profile: a name in the user's data "
     "folder, or a path to a .json file.  [default: changes end with the session]",
 )
+@click.option(
+    "--left-handed",
+    is_flag=True,
+    help="See the person in a mirror, as left-handed people are recorded.  [default: as the synthetic "
+    "person is]",
+)
 @click.option("--connect", "url", metavar="URL", help=f"Game to connect to.  [default: {GAME}]")
 @click.option(
     "--game",
@@ -309,15 +315,22 @@ def _policy(options: dict[str, Any]) -> tuple[Callable[[_Moving | None], _Policy
             player.meant if player else lambda number: {}
         ), _Settings()
     agent, more = live_agent(spec, load("gesture"))
+
+    def is_left(player: _Moving | None) -> bool:
+        return bool(options["left_handed"] or (player and player.body.who.left_handed))
+
     reader = None
     if hasattr(agent, "policy"):  # a trained one, which has loaded torch
         from shadowbox.play.chances import chance_reader
 
         reader = chance_reader(agent)
     if reader is None:
-        return lambda player: _AgentPolicy(agent, options["seed"]), _Settings()
+        return (
+            lambda player: _AgentPolicy(agent, options["seed"], left_handed=is_left(player))
+        ), _Settings()
     asked = partial(_AgentPolicy, agent, options["seed"], chances=reader, begin=reader.begin)
-    return lambda player: asked(), replace(settings_of(reader.thresholds, None), **more)
+    settings = replace(settings_of(reader.thresholds, None), **more)
+    return lambda player: asked(left_handed=is_left(player)), settings
 
 
 def _state(

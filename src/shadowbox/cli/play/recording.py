@@ -34,6 +34,7 @@ KEYS = {
 }
 HELP = "r: start or stop   backspace: delete the last take   c: calibrate   q: finish"
 LABELS = ("prompts", "none")
+HANDS = ("right", "left")
 LINE_S = 0.25  # between two lines of a terminal
 
 
@@ -48,6 +49,7 @@ def record_person(
 
     chosen = _chosen(name, options)
     meta = {"players": [options["person"]], "person": options["person"], "source_kind": name}
+    meta["hand"] = options["hand"]
     with contextlib.ExitStack() as stack:
         source = source_of(chosen, stack)
         made = {**game.made, "record": {"game": game.name, "source": name, "people": "real"}}
@@ -99,6 +101,8 @@ def _chosen(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError(f"complexity must be {', '.join(COMPLEXITY)} (got {complexity})")
     if options["labels"] not in LABELS:
         raise UsageError(f"labels must be {' or '.join(LABELS)} (got {options['labels']})")
+    if options["hand"] not in HANDS:
+        raise UsageError(f"hand must be {' or '.join(HANDS)} (got {options['hand']})")
     return {
         **options,
         "source": name,

@@ -96,6 +96,7 @@ _FIDGETS: Mapping[str, tuple[float, float]] = {
     "torso_roll": (-0.1, 0.1),
     "crouch": (0.05, 0.2),
 }
+MARCHING, TREMBLING = 5, 3  # frames over which a march and the tremor are smoothed, twice
 RESTLESS = 5.0  # times as many of them in a long rest
 MOST_RESTS = 0.8
 
@@ -107,6 +108,11 @@ class _Person:
     name: str
     numbers: Mapping[str, float]
     gestures: Array
+
+    @property
+    def left_handed(self) -> bool:
+        """True if the left hand is the better one."""
+        return self.numbers["left_handed"] < 0.1
 
 
 def person(seed: int, number: int, people: str = "train") -> _Person:
@@ -139,14 +145,13 @@ def session(who: _Person, seed: int, seconds: float, rests: float = RESTS) -> _S
     high = np.minimum(low + 1, frames - 1)
     joints = joints[low] * (1 - part) + joints[high] * part
     steps = steps[low] * (1 - part[:, 0]) + steps[high] * part[:, 0]
-    marching = smooth(script.gestures["forward"], 5)[low]
+    marching = smooth(script.gestures["forward"], MARCHING)[low]
     pose, hand = _landmarks(who, joints, steps, marching)
     clock = np.arange(frames) / FPS
     states = np.arange(0, frames, FPS * TICK).astype(int)
     game: Columns = {key: values[states] for key, values in script.game.items()}
-    left = who.numbers["left_handed"] < 0.1
     meta = {"players": [who.name], "person": who.name, "session": f"{who.name}-{seed}", "seed": seed,
-            "hand": "left" if left else "right", "source_kind": "synthetic",
+            "hand": "left" if who.left_handed else "right", "source_kind": "synthetic",
             "numbers": {name: round(value, 4) for name, value in who.numbers.items()}}  # fmt: skip
     filmed = film(who, rng, times, pose, hand)
     return _Session(filmed, clock, script.controls, clock[states], game, meta)
@@ -174,9 +179,9 @@ def record(
 
 def _joints(who: _Person, rng: np.random.Generator, gestures: Mapping[str, Array]) -> Array:
     """Angles, curls and pinches of the joints in each frame of a script, [T, JOINTS]."""
-    width = 2 * round(who.numbers["rise"] / 4) + 1  # twice this wide in all
+    width = gesture_width(who)
     series = np.stack([np.asarray(gestures[name], np.float64) for name in _GESTURES], 1)
-    if who.numbers["left_handed"] < 0.1:
+    if who.left_handed:
         series[:, list(_GESTURES).index("cursor_x")] *= -1
     lead = round(who.numbers["lead"])
     series = smooth(series, width)
@@ -196,8 +201,15 @@ def _joints(who: _Person, rng: np.random.Generator, gestures: Mapping[str, Array
     for joint, (least, most) in _FIDGETS.items():
         size = rng.uniform(least, most, frames) * (rng.random(frames) < rate / len(_FIDGETS))
         joints[:, JOINTS.index(joint)] += smooth(size, 15) * 15
-    trembling = smooth(rng.standard_normal(joints.shape), 3) * 3 * who.numbers["tremor"]
+    trembling = (
+        smooth(rng.standard_normal(joints.shape), TREMBLING) * TREMBLING * who.numbers["tremor"]
+    )
     return np.asarray(joints + trembling)
+
+
+def gesture_width(who: _Person) -> int:
+    """Frames over which a person's joints are smoothed, twice, so that a gesture takes twice as many."""
+    return 2 * round(who.numbers["rise"] / 4) + 1
 
 
 def _steps(who: _Person, gestures: Mapping[str, Array]) -> Array:
@@ -220,7 +232,7 @@ def _landmarks(who: _Person, joints: Array, steps: Array, marching: Array) -> tu
     for name, place in _HEAD.items():
         out[name] = neck + _apply(head, np.array(place) * height)
     hands: dict[str, Array] = {}
-    main = "left" if numbers["left_handed"] < 0.1 else "right"
+    main = "left" if who.left_handed else "right"
     for side, sign in (("left", 1.0), ("right", -1.0)):
         arm = "main" if side == main else "off"
         shoulder = _apply(torso, (sign * 0.115 * numbers["shoulders"] * height, -0.28 * height, 0))

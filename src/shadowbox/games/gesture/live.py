@@ -18,6 +18,7 @@ import numpy as np
 
 from shadowbox.core.game import Agent
 from shadowbox.core.schema import Array, Columns
+from shadowbox.core.view import mirrored
 from shadowbox.errors import system_error
 from shadowbox.games.gesture.controller import (
     KEYS,
@@ -97,7 +98,8 @@ class _AgentPolicy:
     It sees the rows of a recording, 30 a second and the same bit for bit: a row is decided when its
     frame arrives, a slow camera repeats its frame in the rows between, and after a gap everything
     begins anew, as recordings are split there. Controls of an agent are taken as certain; `chances`
-    (view [1, slots] -> chances of the controls) have thresholds and hysteresis.
+    (view [1, slots] -> chances of the controls) have thresholds and hysteresis. Left-handed people are
+    mirrored, as recordings of them are, and the answers are mirrored back.
     """
 
     def __init__(
@@ -107,7 +109,9 @@ class _AgentPolicy:
         *,
         chances: Callable[[Columns], Mapping[str, Array]] | None = None,
         begin: Callable[[], None] = lambda: None,
+        left_handed: bool = False,
     ) -> None:
+        self.left_handed = left_handed
         self.agent, self.seeds, self.chances, self.forget = agent, np.array([seed]), chances, begin
         self._history: Columns = {}  # controls of the row before
         self.rows = 0  # since the beginning
@@ -149,15 +153,20 @@ class _AgentPolicy:
     def _row(self) -> None:
         """Answers for the next row."""
         view = {**self.stream.row(), **self._history}
+        view = self._mirrored(view)
         self.rows += 1
         if self.chances is not None:
-            self._answers = answers_of(self.chances(view))
+            self._answers = answers_of(self._mirrored(self.chances(view)))
             return
-        controls, self.memory = self.agent.act(view, self.memory)
+        acted, self.memory = self.agent.act(view, self.memory)
+        controls = self._mirrored(acted)
         self._history = {key: np.asarray(controls[key]) for key in SCHEMA.control_keys}
         self._answers = certain(
             {key.partition("/")[2]: float(v[0, 0]) for key, v in self._history.items()}
         )
+
+    def _mirrored(self, columns: Mapping[str, Array]) -> Mapping[str, Array]:
+        return mirrored(SCHEMA, columns) if self.left_handed else columns
 
 
 class _Rest:

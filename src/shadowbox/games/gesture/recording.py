@@ -15,6 +15,7 @@ import numpy as np
 
 from shadowbox.core.episode import Episode
 from shadowbox.core.schema import Array, Columns
+from shadowbox.core.view import mirrored
 from shadowbox.games.gesture.features import (
     GAME_COLUMNS,
     LONGEST_GAP,
@@ -59,7 +60,11 @@ class _Session:
 
 
 def episodes_of(session: _Session, shortest: int = SHORTEST) -> Iterator[Episode]:
-    """An episode of each stretch without a gap, in order; `meta` counts the parts and what is lost."""
+    """An episode of each stretch without a gap, in order; `meta` counts the parts and what is lost.
+
+    Left-handed people (`hand` in the metadata) are mirrored, as they are in live play: the right hand
+    of every recording is the better one.
+    """
     times = session.frames.time
     cuts = np.flatnonzero(np.diff(times) > LONGEST_GAP) + 1
     stretches = [
@@ -79,6 +84,8 @@ def episodes_of(session: _Session, shortest: int = SHORTEST) -> Iterator[Episode
         columns |= by_mode(pressed, columns["game/screen_open"])
         for key in SCHEMA.control_keys:
             columns[key][-1] = 0  # they led to no row
+        if meta.get("hand") == "left":
+            columns = mirrored(SCHEMA, columns)
         parts = {"part": number} if len(stretches) > 1 else {}
         yield Episode(columns, {**meta, **parts}, absent=absent)
 

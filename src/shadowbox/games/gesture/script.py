@@ -160,7 +160,7 @@ def _looks(rng: np.random.Generator, frames: int) -> Array:
     on = _lane(rng, frames, (0.55, 0.45), (20, 60))
     part = np.cumsum(_onset(on == 1))
     goal = rng.normal(0, (0.45, 0.3), (part[-1] + 1, 2))
-    goal = np.sign(goal) * np.clip(np.abs(goal), 0.15, 1)
+    goal = np.sign(goal) * np.clip(np.abs(goal), 0.1, 1)
     return np.asarray(smooth(goal[part] * (on == 1)[:, None], 5).astype(np.float32))
 
 

@@ -1,8 +1,8 @@
 """A simulated person in real time, who makes the gesture of each key that is meant, frame by frame.
 
 The people, their gestures and their landmarks are those of games/gesture/body.py. There a whole
-session is filmed at once; here joints follow the gestures by two low-pass filters, since a person
-who plays does not know the next key.
+session is filmed at once; here joints follow the gestures by the same smoothing, later by half of its
+length, since a person who plays does not know the next key.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ from shadowbox.games.gesture.body import (
     _GESTURES,
     _REST,
     JOINTS,
+    MARCHING,
+    PEOPLE,
+    TREMBLING,
     _landmarks,
     _Person,
     film,
+    gesture_width,
 )
 from shadowbox.games.gesture.place.server import _MockServer
 from shadowbox.games.gesture.place.walker import _Walker
 from shadowbox.games.gesture.schema import FPS
 from shadowbox.games.gesture.sources import frame_values
 
+WIDEST = max(MARCHING, 2 * round(PEOPLE["rise"][1][1] / 4) + 1)  # frames of a smoothing
 GESTURE_OF = {  # control -> gesture
     "move_forward": "forward",
     "move_backward": "backward",
@@ -56,8 +61,10 @@ class _LivePerson:
         self.who, self.random = who, np.random.default_rng(seed)
         self.rest = np.array([_REST.get(joint, 0.0) for joint in JOINTS])
         self.rest[JOINTS.index("torso_pitch")] += who.numbers["lean"]
-        self.filters = np.stack([self.rest, self.rest])  # two stages
-        self.step, self.march, self.time = 0.0, 0.0, 0.0
+        self.step, self.time = 0.0, 0.0
+        # joints that were meant until these times, and a march or none; the first one forever
+        self.goals: deque[tuple[float, Array]] = deque([(0.0, np.append(self.rest, 0.0))])
+        self.shakes: deque[Array] = deque(maxlen=2 * TREMBLING - 1)
 
     def frame(
         self, keys: Mapping[str, float], *, screen: bool = False, dt: float = 1 / FPS
@@ -66,21 +73,34 @@ class _LivePerson:
         goal = self.rest + self._gestures(keys, screen) @ self.who.gestures
         self._show_slot(goal, int(keys.get("hotbar", 0)))
         numbers = self.who.numbers
-        share = 1 - 0.5 ** (dt * FPS * 4 / numbers["rise"])  # of a stage in this time
-        for stage in self.filters:
-            stage += share * (goal - stage)
-            goal = stage
-        marching = bool(keys.get("move_forward"))
-        self.march += share * (marching - self.march)
         rate = numbers["cadence"] * (1.5 if keys.get("sprint") else 1.0)
         self.step, self.time = self.step + 2 * np.pi * rate * dt, self.time + dt
-        shaken = (
-            self.filters[1] + self.random.standard_normal(len(JOINTS)) * numbers["tremor"] * 0.5
-        )
+        while (self.time - self.goals[0][0]) * FPS > 2 * WIDEST:
+            self.goals.popleft()
+        self.goals.append((self.time, np.append(goal, float(bool(keys.get("move_forward"))))))
+        joints, march = self._eased(gesture_width(self.who))[:-1], self._eased(MARCHING)[-1:]
         pose, hand = _landmarks(
-            self.who, shaken[None], np.array([self.step]), np.array([self.march])
+            self.who, (joints + self._trembling())[None], np.array([self.step]), march
         )
         return frame_values(film(self.who, self.random, np.array([self.time]), pose, hand))
+
+    def _eased(self, width: int) -> Array:
+        """What was meant, smoothed as in recordings: a mean over `width` frames, twice.
+
+        There the mean is around each frame; here it ends with the frame, so that a gesture is half
+        made `width` frames after it was meant.
+        """
+        ages = (self.time - np.array([until for until, _ in self.goals])) * FPS / width
+        past = np.where(ages < 1, ages**2 / 2, 1 - np.clip(2 - ages, 0, 1) ** 2 / 2)
+        weights = np.append(1.0, past[:-1]) - past
+        return np.asarray(weights @ np.stack([goal for _, goal in self.goals]))
+
+    def _trembling(self) -> Array:
+        """Tremor of each joint, as in recordings: white noise, smoothed in the same way."""
+        self.shakes.append(self.random.standard_normal(len(JOINTS)))
+        weights = np.convolve(np.ones(TREMBLING), np.ones(TREMBLING))[: len(self.shakes)]
+        sums = weights @ np.stack(self.shakes) / TREMBLING
+        return np.asarray(sums * self.who.numbers["tremor"])
 
     def _gestures(self, keys: Mapping[str, float], screen: bool) -> Array:
         made = dict.fromkeys(_GESTURES, 0.0)
@@ -89,7 +109,7 @@ class _LivePerson:
                 made[gesture] = float(keys.get(control, 0.0))
         made["screen"] = float(screen)
         made["slot"] = float(keys.get("hotbar", 0) > 0)
-        if self.who.numbers["left_handed"] < 0.1:
+        if self.who.left_handed:
             made["cursor_x"] *= -1
         return np.array(list(made.values()))
 

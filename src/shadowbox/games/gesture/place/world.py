@@ -17,6 +17,7 @@ import numpy as np
 
 from shadowbox.core.game import no_events, stable_hash
 from shadowbox.core.schema import Array, Columns
+from shadowbox.core.view import mirrored
 from shadowbox.games.gesture.body import RANGES, person
 from shadowbox.games.gesture.controller import KEYS, _Controls
 from shadowbox.games.gesture.features import _FeatureStream
@@ -45,6 +46,7 @@ class _Match:
         self.mock = _MockServer(seed)
         self.mock.place.longest = round(seconds * TICKS)
         who = person(stable_hash("place", seed), 0, people)
+        self.left_handed = who.left_handed
         self.player = _SyntheticPlayer(self.mock, who, seed)
         self.hands, self.stream = _Hands(_BridgeSettings()), _FeatureStream()
         self.frame = 0
@@ -54,10 +56,10 @@ class _Match:
     def done(self) -> bool:
         return self.mock.place.done
 
-    def step(self, controls: _Controls) -> None:
-        """Press the controls for a frame; the game's ticks that fall into it follow."""
+    def step(self, pressed: Columns) -> None:
+        """Press the controls [1, 1] for a frame; the game's ticks that fall into it follow."""
         place = self.mock.place
-        controls = controls._replace(screen=place.screen)
+        controls = _controls(self._mirrored(pressed))._replace(screen=place.screen)
         for message in self.hands.messages(controls, self.frame / FPS, place.slot, place.screen):
             self.mock.answer(message)
         ticks = self.frame * TICKS // FPS
@@ -70,7 +72,11 @@ class _Match:
         """State columns [1, slots] of this frame."""
         self.stream.see(frame_landmarks(self.player.pose(), self.frame / FPS))
         self.stream.know(game_columns(game_fields(game_state(self.mock.state()))))
-        return self.stream.row()
+        return self._mirrored(self.stream.row())
+
+    def _mirrored(self, columns: Columns) -> Columns:
+        """Columns as in recordings, in which the right hand is the better one."""
+        return mirrored(SCHEMA, columns) if self.left_handed else columns
 
 
 class _PlaceWorld:
@@ -95,7 +101,7 @@ class _PlaceWorld:
         """Press the controls [N, 1] for a frame; the place emits no events."""
         for at, match in enumerate(self._begun):
             if not match.done:
-                match.step(_controls(controls, at))
+                match.step({key: controls[key][[at]] for key in SCHEMA.control_keys})
         return self._columns(), no_events(), np.array([match.done for match in self._begun])
 
     def snapshot(self, where: Array | None = None) -> Any:
@@ -123,9 +129,9 @@ class _PlaceWorld:
         return neutral | {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
 
 
-def _controls(columns: Columns, at: int) -> _Controls:
-    """Controls of a match from columns of the schema [N, 1]."""
-    values = {key.partition("/")[2]: columns[key][at, 0] for key in SCHEMA.control_keys}
+def _controls(columns: Columns) -> _Controls:
+    """Controls of a match from columns of the schema [1, 1]."""
+    values = {key.partition("/")[2]: columns[key][0, 0] for key in SCHEMA.control_keys}
     look = np.array([values["look_yaw"], values["look_pitch"]], float) * FULL_TURN_RATE
     return _Controls(
         np.array([bool(values[name]) for name in KEYS]),

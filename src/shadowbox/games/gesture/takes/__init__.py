@@ -7,6 +7,7 @@ from typing import Any
 
 _OPTIONS: Mapping[str, Any] = {
     "person": "me",  # name in the store; people are kept apart by it
+    "hand": "right",  # the better one; left-handed people are mirrored
     "seconds": 60.0,  # of a take with prompts
     "countdown": 3.0,
     "labels": "prompts",  # keys without a game: prompts, or none
