@@ -62,7 +62,7 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
     metavar="NAME=VALUE",
     help="Override a model or learner setting (repeatable).",
 )
-@click.option("--encoding", help="Train on a named encoding of the game instead of its fields.")
+@click.option("--encoding", help="Train on a named encoding or selection of the game's fields.")
 @click.option(
     "--game", metavar="MODULE:GAME", help="Game of the store, if it is not built in or installed."
 )
@@ -107,8 +107,7 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
         store,
         config,
         preset=chosen["preset"],
-        input_columns=_sees(store) if chosen["encoding"] is None else None,
-        encoding=_encoding(store, chosen["encoding"]),
+        **_shown(store, chosen["encoding"]),
         imitation={name: value for name, value in chosen["with"].items() if name in imitation},
         length=chosen["length"],
         split=parse_shares(chosen["shares"], chosen["by"], 0),
@@ -193,25 +192,19 @@ def _resume_command(path: str, out: Path, game: str | None) -> str:
     return system.command_line(["shadowbox", "train", path, "--out", str(out), *named, "--resume"])
 
 
-def _encoding(store: Store, name: str | None) -> Any:
-    """The named encoding of the store's game."""
-    if name is None:
-        return None
+def _shown(store: Store, name: str | None) -> dict[str, Any]:
+    """Inputs of the policy: the columns or the encoding of this name, of the store's game.
+
+    Without a name those of `default`, if the game is known and declares them.
+    """
     game = find(store.schema.name)
     known = game.encodings if game else {}
-    made = {key: value for key, value in known.items() if not isinstance(value, tuple)}
-    if name not in made:
+    if name is not None and name not in known:
         raise UsageError(
-            f"{store.schema.name} has no encoding '{name}': {did_you_mean(name, made)}"
+            f"{store.schema.name} has no encoding '{name}': {did_you_mean(name, known)}"
         )
-    return made[name]
-
-
-def _sees(store: Store) -> tuple[str, ...] | None:
-    """Default input columns of the store's game, if the game is known and declares them."""
-    game = find(store.schema.name)
-    selection: tuple[str, ...] | None = game.encodings.get("default") if game else None
-    return selection
+    found = known.get(name or "default")
+    return {"input_columns" if found is None or isinstance(found, tuple) else "encoding": found}
 
 
 def _as_json(result: TrainResult) -> dict[str, Any]:

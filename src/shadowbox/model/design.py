@@ -66,17 +66,23 @@ class HeadConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingNoise:
-    """Noise on the own previous controls during training, against copying them."""
+    """Noise during training: on the own previous controls, against copying them, and on the state."""
 
     prev_control_dropout: float = 0.0  # share of segments whose previous controls are hidden
     prev_control_noise: float = 0.0  # share of frames whose previous controls are random
     # share of segments whose previous controls the policy draws itself (scheduled sampling)
     prev_control_own: float = 0.0
+    # of a policy with `normalize`: largest deviation of white noise on the reals of the state, and
+    # largest change of their size, as shares; each segment has its own
+    state_noise: float = 0.0
+    state_scale: float = 0.0
 
     def __post_init__(self) -> None:
         _share(self, "prev_control_dropout")
         _share(self, "prev_control_noise")
         _share(self, "prev_control_own")
+        _share(self, "state_noise")
+        _share(self, "state_scale")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +134,8 @@ class PolicyConfig:
                 "prev_control_dropout, prev_control_noise and prev_control_own change previous "
                 "controls, which this policy does not see: set them to 0, or previous_controls to true"
             )
+        if (noise.state_noise or noise.state_scale) and not self.normalize:
+            raise UsageError("state_noise and state_scale are for a policy with normalize: true")
         if self.mask and self.head.head != "categorical":
             raise UsageError(f"mask needs the head 'categorical' (got '{self.head.head}')")
         if self.mask and (self.delay or self.delays):

@@ -91,6 +91,11 @@ class ColumnEmbedding(nn.Module):
         return self.of_kinds(kinds[0], kinds[1], kinds[2:], more)
 
     @property
+    def reals_width(self) -> int:
+        """Number of reals, which are the first features."""
+        return len(self.scale)
+
+    @property
     def by_kind(self) -> list[list[str]]:
         """Columns of reals, of flags, and of the choices of each table, in the order of `of_kinds`."""
         return [self.reals, self.flags, *self.choices.values()]
@@ -183,6 +188,7 @@ class EncodingEmbedding(nn.Module):
             {c.name: nn.Embedding(c.n, c.embed) for c in (*encoding.categories, *encoding.shared)}
         )
         self.fixed, self.width = encoding.floats, encoding.frame_width
+        self.reals_width = 0  # an encoding is not normalized
 
     def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
         """Embed columns [..., slots] and append features `more` [..., n] -> [..., width (+ n)]."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from shadowbox.model.codec import ControlValues, View
-from shadowbox.model.design import DELAY
+from shadowbox.model.design import DELAY, TrainingNoise
 from shadowbox.model.heads import Head
 from shadowbox.model.trunks.base import Memory, last_reset
 
@@ -41,6 +41,19 @@ def delay_feature(view: View, delays: Sequence[int]) -> Tensor:
         return view[DELAY].float() / max(delays)
     example = next(iter(view.values()))
     return torch.zeros(*example.shape[:2], 1, device=example.device)
+
+
+def with_state_noise(x: Tensor, reals: int, noise: TrainingNoise) -> Tensor:
+    """Features [B, T, F] whose first `reals`, normalized ones, are noisier, and smaller or larger.
+
+    So a policy knows people whose movements are smaller, and cameras that see less well, than those
+    of its recordings. What was not found stays 0.
+    """
+    own, lead = x[..., :reals], (len(x), 1, 1)
+    size = 1 + noise.state_scale * (2 * torch.rand(lead, device=x.device) - 1)
+    level = noise.state_noise * torch.rand(lead, device=x.device)
+    shaken = own * size + torch.randn_like(own) * level * (own != 0)
+    return torch.cat([shaken, x[..., reals:]], -1)
 
 
 def with_control_noise(values: ControlValues, head: Head, share: float, view: View) -> View:

@@ -21,7 +21,13 @@ from shadowbox.model.design import DELAY, PRESETS, PolicyConfig
 from shadowbox.model.embedding import ColumnEmbedding, EncodingEmbedding
 from shadowbox.model.head_registry import build_head, value_head
 from shadowbox.model.heads import Temperature, Vocabulary
-from shadowbox.model.inputs import delay_feature, delayed, with_control_noise, with_own_controls
+from shadowbox.model.inputs import (
+    delay_feature,
+    delayed,
+    with_control_noise,
+    with_own_controls,
+    with_state_noise,
+)
 from shadowbox.model.masks import action_mask, masked
 from shadowbox.model.predictions import PolicyOutput, _ActionEvaluation, _Decision
 from shadowbox.model.strategy.encoder import StrategyEncoder
@@ -329,6 +335,9 @@ class Policy(nn.Module):
         if self.config.delays:
             more.append(delay_feature(view, self.config.delays))
         x: Tensor = self.embed(view, more)
+        noise = self.config.noise
+        if at_random and (noise.state_noise or noise.state_scale):
+            x = with_state_noise(x, self.embed.reals_width, noise)
         if hidden is not None:
             x[rows] = x[rows] * ~self.own
         if self.config.delay:

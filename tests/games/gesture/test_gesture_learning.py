@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -24,6 +26,7 @@ from shadowbox.play.match import play
 from shadowbox.train.config import TrainConfig
 from shadowbox.train.log import read_lines
 from shadowbox.train.loop import train
+from shadowbox.train.protocols import ParentCheckpoint
 
 CPU = torch.device("cpu")
 BY_PERSON = Split(0.7, 0.3, 0.0, key="person", seed=1)
@@ -164,6 +167,33 @@ def test_inputs_are_normalized_by_the_training_side_alone(store):
     assert not torch.equal(other.embed.center, model.embed.center)
 
 
+def test_the_state_is_noisier_and_of_another_size_in_training_alone(store):
+    """Normalized reals change, each segment by its own size; flags, lost hands and play do not."""
+    noise = {"normalize": True, "state_noise": 0.4, "state_scale": 0.2}
+    task = task_of(store, relative_positions=False, **noise)
+    batch = next(iter(Segments(store, 48, 16, shuffle=False).rest_of_epoch()))
+    prepared, _ = task.learner._prepared(task.learner.to_device(batch, CPU), learning=False)
+    model, reals = task.model.eval(), task.model.embed.reals_width
+    memory = model.initial(len(prepared.reset))
+
+    def features():
+        with torch.no_grad():
+            return model._features(prepared.view, memory, prepared.reset, None).x
+
+    clean = features()
+    assert torch.equal(clean, features())
+    model.train()
+    noisy = features()
+    assert torch.equal(noisy[..., reals:], clean[..., reals:])
+    known = clean[..., :reals] != 0
+    assert not noisy[..., :reals][~known].any()
+    sizes = (noisy * clean)[..., :reals].sum((1, 2)) / clean[..., :reals].square().sum((1, 2))
+    assert sizes.min() < 0.95 < 1.05 < sizes.max()
+    assert 0.7 < sizes.min() < sizes.max() < 1.3
+    with pytest.raises(UsageError, match="for a policy with normalize"):
+        task_of(store, state_noise=0.1)
+
+
 def test_some_segments_go_on_from_the_policys_own_presses(store):
     """With scheduled sampling previous controls change in whole segments, from their second row on."""
     task = task_of(store, prev_control_own=0.5)
@@ -215,6 +245,30 @@ def test_a_policy_is_trained_on_people_and_plays_the_place(store, tmp_path):
     assert len(screen) == 31
     assert not columns["control/attack"][screen].any()
     assert not columns["control/inv_left"][~screen].any()
+
+
+@pytest.mark.slow
+def test_a_policy_goes_on_learning_from_one_person_and_gains(store, tmp_path):
+    """On takes of an odd person that neither saw, the fine-tuned policy predicts better than its parent."""
+    call = ["record", "gesture", "--matches", "10", "--set", "people=1", "--set", "seconds=15"]
+    call += ["--set", "people_of=test", "--seed", "9", "--out", str(tmp_path / "odd")]
+    result = CliRunner().invoke(shadowbox, call)
+    assert result.exit_code == 0, result.output
+    given = {"preset": "small", "length": 48, "width": 32, "normalize": True, **PLAIN}
+    given |= {"relative_positions": False, "previous_controls": False}
+    config = TrainConfig(steps=120, batch=8, lr=3e-3, warmup=10, seed=3, device="cpu", threads=1)
+    train(prepare(store, config, split=BY_PERSON, **given), tmp_path / "people", config)
+    config = replace(config, steps=40, lr=1e-3, freeze=("trunk.enter", "trunk.norm"))
+    split, odd = Split(0.5, 0.2, 0.3), Store(tmp_path / "odd")
+    task = prepare(odd, config, split=split, **given)
+    train(task, tmp_path / "own", config, parent=ParentCheckpoint(f"{tmp_path / 'people'}@latest"))
+    batch = next(iter(Segments(odd, 48, 64, episodes=split.episodes(odd, "test")).rest_of_epoch()))
+    cost = {}
+    for run in ("people", "own"):
+        policy = specs.agent(f"policy:{tmp_path / run}@latest", load("gesture")).policy
+        with torch.no_grad():
+            cost[run] = float(task.learner.loss(policy, task.learner.to_device(batch, CPU))[0])
+    assert cost["own"] < 0.95 * cost["people"], cost
 
 
 MOVES = ["control/attack", "control/hotbar", "control/cursor_x"]
