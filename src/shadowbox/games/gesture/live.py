@@ -165,8 +165,8 @@ class _AgentPolicy:
             {key.partition("/")[2]: float(v[0, 0]) for key, v in self._history.items()}
         )
 
-    def _mirrored(self, columns: Mapping[str, Array]) -> Mapping[str, Array]:
-        return mirrored(SCHEMA, columns) if self.left_handed else columns
+    def _mirrored(self, columns: Mapping[str, Array]) -> Columns:
+        return mirrored(SCHEMA, columns) if self.left_handed else dict(columns)
 
 
 class _Rest:
