@@ -228,3 +228,18 @@ def test_all_real_replays(run, replays, tmp_path):
     )
     for entry in facts["rejected"]:
         assert any(reason in entry["reason"] for reason in expected), entry
+
+
+def test_progress_has_the_rate_and_the_time_left(monkeypatch, capsys):
+    """Without a terminal, a long job says how much is done, how fast, and how long it will take."""
+    from shadowbox.cli import terminal
+
+    clock = iter([0.0, 20.0, 40.0])
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
+    with terminal.progress("reading") as update:
+        update(100, 1000)
+        update(400, 1000)
+    assert capsys.readouterr().err.splitlines() == [
+        "reading: 10.0%, 100 of 1,000, 5 a second, about 3 minutes left",
+        "reading: 40.0%, 400 of 1,000, 10 a second, about 60 s left",
+    ]

@@ -119,7 +119,8 @@ def size(count: float) -> str:
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar on standard error for work that takes longer than two seconds.
 
-    Yields a function of (done, total). Without a terminal, prints a line every ten seconds.
+    Yields a function of (done, total). Without a terminal, prints a line every ten seconds, with
+    the rate and the time that is left at this rate.
     """
     bar: Any = None
     task: Any = None
@@ -133,18 +134,31 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         if sys.stderr.isatty():
             if bar is None:
                 from rich.console import Console
-                from rich.progress import Progress
+                from rich.progress import MofNCompleteColumn, Progress
 
-                bar = Progress(console=Console(stderr=True), transient=True)
+                columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+                bar = Progress(*columns, console=Console(stderr=True), transient=True)
                 bar.start()
                 task = bar.add_task(what, total=total)
             bar.update(task, completed=done, total=total)
         elif now - shown > 10:
             shown = now
-            print(f"{what}: {share(done / total if total else 1.0)}", file=sys.stderr, flush=True)
+            line = (
+                f"{what}: {share(done / total if total else 1.0)}{_pace(done, total, now - began)}"
+            )
+            print(line, file=sys.stderr, flush=True)
 
     try:
         yield update
     finally:
         if bar is not None:
             bar.stop()
+
+
+def _pace(done: int, total: int, seconds: float) -> str:
+    """Count, rate and time left of work in progress; empty before anything is done."""
+    if not 0 < done < total:
+        return ""
+    rate, left = done / seconds, (total - done) * seconds / done
+    took = f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} minutes"
+    return f", {done:,} of {total:,}, {rate:,.3g} a second, about {took} left"

@@ -33,7 +33,9 @@ class _PipelineConfig:
     starts: int = 100  # recorded moments from which the world predicts
     frames: int = 120  # of each prediction
     matches: int = 24  # of each pair of agents, half of them from each seat
-    match_frames: int = 0  # after which a match is cut off; 0: MATCH_FRAMES in a learned world
+    # after which a match is cut off; 0: when the simulator ends it, and in a learned world after
+    # MATCH_FRAMES, or what a quarter of the minutes allows
+    match_frames: int = 0
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> _PipelineConfig:

@@ -17,7 +17,7 @@ from typing import Any
 from shadowbox.core.files import read_json, write_whole
 from shadowbox.core.game import Game
 from shadowbox.errors import UsageError
-from shadowbox.pipeline.config import _PipelineConfig
+from shadowbox.pipeline.config import MATCH_FRAMES, _PipelineConfig
 from shadowbox.pipeline.probe import _Probe, probe
 
 NAME = "plan.json"
@@ -33,6 +33,8 @@ SHAPE = {
 JUDGED, PREDICTED = 3.0, 3.0
 STARTED = 8.0  # seconds for imports, and for the tables that trainings count first
 FEWEST = 20  # steps of a training
+MATCHES = 0.25  # of the minutes, for matches in a learned world, if these are to be shorter
+SHORTEST_MATCH = 120  # frames
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def make_plan(
     say("planning: a few recordings are read and a few steps are timed")
     pairings, opponents = _players(game, config)
     found = probe(game, [Path(path) for path in paths], pairings, config)
+    config = _with_match_frames(game, config, found, len(opponents))
     seconds = _seconds(found, config, opponents, game)
     left = 60 * config.minutes - sum(seconds.values())
     config, training = _with_steps(config, found, left)
@@ -151,6 +154,17 @@ def strongest_bots(game: Game, most: int = 4) -> list[str]:
         return [*bots, "random", "neutral"][:2]
     plan = TournamentSpec(game.spec or game.name, bots, matches=4)
     return [row["agent"] for row in tournament(game, plan)["ratings"]][:most]
+
+
+def _with_match_frames(
+    game: Game, config: _PipelineConfig, found: _Probe, opponents: int
+) -> _PipelineConfig:
+    """Settings in which matches of a learned world take at most a quarter of the minutes."""
+    if game.world is not None or config.match_frames:
+        return config
+    a_frame = found.played_s * config.matches * opponents  # of all matches
+    frames = int(60 * config.minutes * MATCHES / a_frame)
+    return dataclasses.replace(config, match_frames=min(MATCH_FRAMES, max(SHORTEST_MATCH, frames)))
 
 
 def _seconds(
