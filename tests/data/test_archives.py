@@ -167,6 +167,16 @@ def test_other_methods_are_named(tmp_path):
     assert "pack it again with LZMA2" in refused.refused
 
 
+def test_an_encrypted_archive_is_named(tmp_path):
+    """A .7z archive with a password is rejected with a reason, whether or not its names are hidden."""
+    for hidden in (True, False):
+        path = tmp_path / f"{hidden}.7z"
+        with py7zr.SevenZipFile(path, "w", password="x", header_encryption=hidden) as archive:
+            archive.writestr(line(), "1.txt")
+        (refused,) = recordings(path, (".txt",))
+        assert "cannot be opened" in refused.refused or "not read" in refused.refused
+
+
 PACKS = {"gz": gzip.compress, "xz": lzma.compress, "zlib": zlib.compress, "zz": zlib.compress}
 
 

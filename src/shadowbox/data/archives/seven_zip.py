@@ -10,7 +10,6 @@ from __future__ import annotations
 import bz2
 import hashlib
 import lzma
-import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -85,15 +84,16 @@ def identity_of(path: Path) -> str:
 def _opened(path: Path) -> Any:
     try:
         import py7zr
-        from py7zr.exceptions import ArchiveError
     except ImportError as error:
         raise UsageError(
             f"{path}: a .7z archive needs py7zr: {install_hint('sevenzip')}"
         ) from error
     try:
         return py7zr.SevenZipFile(path)
-    except (ArchiveError, TypeError, struct.error, AssertionError, IndexError) as error:
-        raise ValueError(f"{error}") from error
+    except Exception as error:  # a damaged or encrypted header makes py7zr raise almost anything
+        raise RecordingError(
+            f"the archive cannot be opened: {type(error).__name__}: {error or 'damaged header'}"
+        ) from error
 
 
 def _is_wanted(member: Any, endings: Sequence[str]) -> bool:
