@@ -31,6 +31,7 @@ NO_RUN = {
         "trains for half an hour",
         "measures for a minute",
     ],
+    "docs/launch.md": ["trains for some minutes", "needs an account at Modal"],
     "docs/melee.md": [
         "needs replays of your own",
         "needs Slippi Dolphin and your own copy of the game",
@@ -66,6 +67,7 @@ SHIPPED = {  # settings of a shipped card that make its run small
     "eval.matches": 4,
     "seeds": "[1]",
 }
+CARDS_OF = {"docs/selfplay.md": "brawl-*.md", "docs/launch.md": "policy-22k.md"}
 PLAYING = ("record", "match", "tournament")
 CARD = {
     r"steps: \d+": "steps: 2",
@@ -128,9 +130,9 @@ def test_the_commands_of_a_page_run(page, paddles, tmp_path, monkeypatch, capsys
         (tmp_path / "replays").mkdir()
         for seed in range(13):
             (tmp_path / "replays" / f"{seed}.slp").write_bytes(content(frames=40, seed=seed))
-    if named(page) == "docs/selfplay.md":
+    if named(page) in CARDS_OF:
         (tmp_path / "cards").mkdir()
-        for path in ROOT.glob("cards/brawl-*.md"):
+        for path in ROOT.glob(f"cards/{CARDS_OF[named(page)]}"):
             (tmp_path / "cards" / path.name).write_bytes(path.read_bytes())
     given = [
         words

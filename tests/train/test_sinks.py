@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import dataclasses
 import io
+import json
 import os
 import re
+import sqlite3
 import struct
+import types
 from html.parser import HTMLParser
 
 import pytest
@@ -17,7 +22,7 @@ from shadowbox import cli
 from shadowbox.errors import UsageError, install_hint
 from shadowbox.report.training import as_csv, as_page, draw
 from shadowbox.train import sinks
-from shadowbox.train.log import numbers, read_lines
+from shadowbox.train.log import numbers, read_facts, read_lines
 
 BLOCK, HEADER = 32 * 1024, 7
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
@@ -83,23 +88,29 @@ def test_tensorboard_has_every_row(store, tmp_path):
 def test_wandb_has_every_row(store, tmp_path, monkeypatch):
     """The offline file of wandb holds a row of history for each line, with every figure.
 
-    Nothing needs a network.
+    Nothing needs a network. Owner, project and tags are those of the card; the run's address there
+    is in run.json before it is uploaded, and a resumed run goes on with the same run of wandb.
     """
     pytest.importorskip("wandb")
-    import json
-
     from wandb.proto import wandb_internal_pb2
 
     monkeypatch.setenv("WANDB_MODE", "offline")
-    run(store, tmp_path / "r", sinks=["wandb"], validate_every=10)
+    tracking = {"entity": "a-team", "project": "a-project", "tags": ["policy", "imitation"]}
+
+    def tracked(task):
+        return dataclasses.replace(task, facts={**task.facts, "tracking": tracking})
+
+    run(store, tmp_path / "r", sinks=["wandb"], validate_every=10, wrap=tracked)
     events = [
         event for event in read_lines(tmp_path / "r" / "events.jsonl") if event["event"] == "sink"
     ]
     assert not events
     (path,) = (tmp_path / "r" / "wandb").glob("offline-run-*/*.wandb")
-    found = {}
+    found, begun = {}, []
     for data in records(path.read_bytes()):
         record = wandb_internal_pb2.Record.FromString(data)
+        if record.WhichOneof("record_type") == "run":
+            begun.append(record.run)
         if record.WhichOneof("record_type") == "history":
             row = {
                 item.key or "/".join(item.nested_key): json.loads(item.value_json)
@@ -112,6 +123,11 @@ def test_wandb_has_every_row(store, tmp_path, monkeypatch):
     wanted = expected(tmp_path / "r")
     assert found.keys() == wanted.keys()
     assert all(found[key] == pytest.approx(value) for key, value in wanted.items())
+    assert (begun[0].entity, begun[0].project) == ("a-team", "a-project")
+    assert list(begun[0].tags) == ["policy", "imitation"]
+    page = json.loads((tmp_path / "r" / "run.json").read_text())["dashboards"]["wandb"]
+    assert page["id"] == begun[0].run_id
+    assert page["url"].endswith(f"/a-team/a-project/runs/{page['id']}")
 
 
 class Broken:
@@ -156,6 +172,59 @@ def test_a_sink_never_stops_a_run(store, tmp_path, monkeypatch, when):
         )
         == 6
     )
+
+
+class Paged:
+    """A sink with a page of the run."""
+
+    page = types.MappingProxyType({"id": "x1", "url": "https://example.org/a-team/runs/x1"})
+
+    def write(self, line):
+        pass
+
+    def close(self):
+        pass
+
+
+def test_the_address_of_a_run_is_in_its_card_and_on_its_page(project, monkeypatch):
+    """A sink's page of the run is in run.json, in the results of the card, and on the run's page."""
+    from promises import HEAD, games, ran, write
+
+    from shadowbox.report.run import report
+    from shadowbox.report.source import find_source
+
+    monkeypatch.setattr(sinks, "builder", lambda *given: Paged)
+    tracking = {"entity": "a-team", "tags": ["policy"]}
+    train = {**HEAD["set"]["train"], "steps": 10, "sinks": ["tensorboard"]}
+    path = write(set={**HEAD["set"], "train": train}, tracking=tracking)
+    found, _ = ran(path)
+    facts = read_facts(found.run / "0")
+    assert facts["tracking"] == tracking
+    assert facts["dashboards"] == {"tensorboard": dict(Paged.page)}
+    assert found.to_json()["runs"][0]["dashboards"] == {"tensorboard": Paged.page["url"]}
+    assert f"Dashboards: tensorboard: {Paged.page['url']}" in path.read_text("utf-8")
+    assert f'href="{Paged.page["url"]}"' in report(find_source(str(found.run)), games, match=False)
+
+
+def test_trackio_has_every_row(store, tmp_path, monkeypatch):
+    """The database of trackio on this machine has every figure at its step; skipped where it is missing."""
+    pytest.importorskip("trackio")
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    run(store, tmp_path / "r", sinks=["trackio"], validate_every=10)
+    events = read_lines(tmp_path / "r" / "events.jsonl")
+    assert not [event for event in events if event["event"] == "sink"]
+    (path,) = (tmp_path / "trackio").glob("*.db")
+    with contextlib.closing(sqlite3.connect(path)) as base:
+        rows = base.execute("select step, metrics from metrics order by id").fetchall()
+    found = {
+        (*name.split("/", 1), step): value
+        for step, text in rows
+        for name, value in json.loads(text).items()
+    }
+    wanted = {
+        (kind, name, step): value for (kind, step, name), value in expected(tmp_path / "r").items()
+    }
+    assert found == pytest.approx(wanted)
 
 
 def test_a_missing_sink_is_refused(store, tmp_path, monkeypatch, capsys):

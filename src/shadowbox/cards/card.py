@@ -33,10 +33,12 @@ from shadowbox.cards.sections import (
     _Baseline,
     _Budget,
     _CardModel,
+    _Launch,
     _OnOom,
     _PriorRun,
     _Reviewers,
     _Sweep,
+    _Tracking,
     flatten,
     with_switches,
 )
@@ -83,6 +85,8 @@ class Card(_CardModel):
     reviewers: _Reviewers = _Reviewers()
     sweep: _Sweep | None = None
     eval: EvalSection | None = None
+    launch: _Launch = _Launch()
+    tracking: _Tracking = _Tracking()
     fallback: Sentence = ""
 
     @property

@@ -14,6 +14,7 @@ DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h|d)\s*")
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 LONGEST_PART = 200  # bytes of a file's name; with what is added to it, systems allow 255
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
 METRIC = re.compile(r"[a-z][a-z0-9_]*(/[A-Za-z0-9_.+~@-]+)+")  # KIND/NAME
 
 
@@ -55,6 +56,14 @@ def _a_name(value: str) -> str:
     return value
 
 
+def _a_variable(value: str) -> str:
+    if not VARIABLE.fullmatch(value):
+        raise ValueError(
+            f"'{value[:80]}' is not the name of an environment variable: use letters, digits and _"
+        )
+    return value
+
+
 def _a_metric(value: str) -> str:
     if not METRIC.fullmatch(value):
         raise ValueError(
@@ -92,6 +101,7 @@ def _count(value: Any) -> Any:
 
 Inside = Annotated[str, AfterValidator(_inside)]
 Name = Annotated[str, AfterValidator(_a_name)]
+EnvironmentName = Annotated[str, AfterValidator(_a_variable)]
 MetricName = Annotated[str, AfterValidator(_a_metric)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=365 * 86400)]
 SplitShares = Annotated[str, AfterValidator(_a_share)]

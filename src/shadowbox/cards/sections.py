@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from shadowbox.cards.field_types import (
+    EnvironmentName,
     Inside,
     MetricName,
     Name,
@@ -162,6 +163,27 @@ class _Sweep(_CardModel):
     wall: Seconds | None = None
     method: Literal["all", "halving"] = "all"
     factor: int = Field(default=3, ge=2, le=10)  # of the settings from rung to rung
+
+
+class _Launch(_CardModel):
+    """Machine-side arguments of `shadowbox launch`; no result of a run depends on them."""
+
+    workers: int = Field(
+        default=0, ge=0, le=1024
+    )  # processor cores of the job; 0: the usual number
+    accelerators: int = Field(default=1, ge=1, le=64)  # of one machine, where it has any
+    volume: Word = ""  # network volume that holds data/, cards/ and runs/
+    detach: bool = False  # the job goes on when the command that launched it has ended
+    environment: dict[EnvironmentName, Word] = Field(default_factory=dict, max_length=50)
+    secrets: list[Name] = Field(default_factory=list, max_length=20)  # by name, never their values
+
+
+class _Tracking(_CardModel):
+    """Place of the run in other dashboards: owner, project and tags."""
+
+    entity: Word = ""
+    project: Word = ""
+    tags: list[Name] = Field(default_factory=list, max_length=50)
 
 
 # a spec of an agent or a world, such as policy:runs/x@best or brawl@stage=mirror

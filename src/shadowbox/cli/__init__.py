@@ -58,6 +58,10 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
         "shadowbox.cli.ingest:ingest",
         "Read recordings made elsewhere, such as replays, into a store.",
     ),
+    "launch": (
+        "shadowbox.cli.launch.commands:launch",
+        "Run a card detached, under torchrun, slurm, Modal or Ray; status, logs, stop.",
+    ),
     "match": (
         "shadowbox.cli.match:match",
         "One match: who won, what happened, and a page to watch it.",

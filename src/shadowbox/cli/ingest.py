@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from shadowbox.cli.launch.workers import WORKERS, _Workers, backend
 from shadowbox.cli.terminal import PATH, emit, json_option, number, progress, table
 from shadowbox.core.game import Game
 from shadowbox.errors import UsageError, did_you_mean
@@ -30,10 +31,10 @@ LONGEST_TEXT = 400  # characters of a name or reason; --json has all of them
 )
 @click.option(
     "--workers",
-    default=1,
+    default="1",
     show_default=True,
-    type=click.IntRange(1, 256),
-    help="Number of reader processes.",
+    type=WORKERS,
+    help="Number of reader processes, or ray[:ADDRESS]: a Ray cluster, or Ray on this machine.",
 )
 @click.option(
     "--filter",
@@ -59,7 +60,7 @@ def ingest(
     game: str,
     paths: tuple[Path, ...],
     out: Path,
-    workers: int,
+    workers: _Workers,
     named: str | None,
     given: tuple[str, ...],
     keep_names: bool,
@@ -80,9 +81,16 @@ def ingest(
     if keep_names:
         _must_be(read, "keep_names")
         options["keep_names"] = True
-    with progress("reading") as update:
+    with backend(workers) as found, progress("reading") as update:
         facts = take_in(
-            read, paths, out, workers=workers, options=options, resume=resume, progress=update
+            read,
+            paths,
+            out,
+            workers=workers.number,
+            backend=found,
+            options=options,
+            resume=resume,
+            progress=update,
         )
     if as_json:
         emit(facts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shadowbox.cli.ingest import typed_option
+from shadowbox.cli.launch.workers import WORKERS, _Workers, backend
 from shadowbox.cli.terminal import (
     PATH,
     SEED,
@@ -21,6 +22,7 @@ from shadowbox.cli.terminal import (
     table,
     world_options,
 )
+from shadowbox.core import system
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games import load
 
@@ -59,6 +61,13 @@ if TYPE_CHECKING:
     "--tracks", is_flag=True, help="Store the tracks of the agents, such as probabilities."
 )
 @click.option(
+    "--workers",
+    default="1",
+    show_default=True,
+    type=WORKERS,
+    help="Processes that share the matches, or ray[:ADDRESS].",
+)
+@click.option(
     "--resume", is_flag=True, help="Play only the matches that the store of the same call lacks."
 )
 @json_option
@@ -75,6 +84,7 @@ def record(
     world: str,
     stage: str | None,
     tracks: bool,
+    workers: _Workers,
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -104,21 +114,22 @@ def record(
         return
     if given:
         raise UsageError("--set changes an option of a source: name one with --source")
-    pairings = _pairings(played, p0, p1, mix, matches)
-    began = time.process_time()
-    with progress("playing") as update:
+    began, children = time.process_time(), system.children_cpu_s() or 0.0
+    with backend(workers, pool=True) as found, progress("playing") as update:
         facts = play_and_store(
             played,
-            pairings,
+            _pairings(played, p0, p1, mix, matches),
             out,
             seed=seed,
             world=world,
             options=stage_option(stage),
             tracks=tracks,
             resume=resume,
+            backend=found,
+            game_spec=game,
             progress=update,
         )
-    facts["frames_per_cpu_s"] = _rate(facts["frames"], began)
+    facts["frames_per_cpu_s"] = _rate_of_all(facts["frames"], began, children, workers)
     emit(facts) if as_json else _say(facts)
 
 
@@ -238,6 +249,12 @@ def _rate(frames: int, began: float) -> float:
     return frames / max(time.process_time() - began, 1e-3)
 
 
+def _rate_of_all(frames: int, began: float, children: float, workers: _Workers) -> float | None:
+    """Frames per CPU-second of this process and its workers; those of Ray are not known here."""
+    spent = (system.children_cpu_s() or 0.0) - children
+    return _rate(frames, began - spent) if workers.ray is None else None
+
+
 def _say(facts: dict[str, Any]) -> None:
     rows = [
         [
@@ -252,8 +269,8 @@ def _say(facts: dict[str, Any]) -> None:
 
 
 def _say_total(facts: dict[str, Any]) -> None:
-    rate = number(int(facts["frames_per_cpu_s"]))
+    rate = facts["frames_per_cpu_s"]
     print(
-        f"{facts['store']}: {facts['episodes']:,} matches, {facts['frames']:,} frames appended, "
-        f"{rate} frames per CPU-second"
+        f"{facts['store']}: {facts['episodes']:,} matches, {facts['frames']:,} frames appended"
+        + (f", {number(int(rate))} frames per CPU-second" if rate is not None else "")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 from shadowbox.cli.card import parsed
 from shadowbox.cli.card_signing import located
+from shadowbox.cli.launch.workers import WORKERS, _Workers, backend
 from shadowbox.cli.terminal import PATH, emit, json_option, number, progress, table
 from shadowbox.games import load
 
@@ -43,6 +45,11 @@ if TYPE_CHECKING:
     type=PATH,
     help="Folder for runs.",
 )
+@click.option(
+    "--workers",
+    type=WORKERS,
+    help="Train seeds and settings at a time: in N processes, or ray[:ADDRESS].  [default: 1]",
+)
 @click.option("--keep-card", is_flag=True, help="Do not write the results into the card.")
 @json_option
 def run(
@@ -51,6 +58,7 @@ def run(
     changes: tuple[str, ...],
     unsigned: bool,
     runs: Path,
+    workers: _Workers | None,
     keep_card: bool,
     as_json: bool,
 ) -> None:
@@ -67,6 +75,14 @@ def run(
     for name in names if len(names) > 1 else ():  # all of them, before the first one runs
         require_runnable(located(name), load, wish)
     finished = []
+    if workers is not None:
+        from shadowbox.launch.parts import train_parts
+
+        with backend(workers, pool=True) as found:
+            for name in names if found is not None else ():
+                train_parts(located(name), wish, found, _say)
+        if found is not None:  # what follows finds all of them finished, and evaluates them
+            wish = dataclasses.replace(wish, resume=True)
     for name in names:
         with progress("making data") as update:
             finished.append(

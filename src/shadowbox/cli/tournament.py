@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from shadowbox.cli.launch.workers import WORKERS, _Workers, backend
 from shadowbox.cli.terminal import (
     PATH,
     SEED,
@@ -50,8 +51,8 @@ from shadowbox.games import load
 )
 @click.option(
     "--workers",
-    type=at_least(1),
-    help="Processes that share the work; without it one a core.",
+    type=WORKERS,
+    help="Processes that share the work, or ray[:ADDRESS]; without it one process a core.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the ledger where it stops.")
 @json_option
@@ -64,7 +65,7 @@ def tournament(
     stage: str | None,
     seed: int,
     out: Path | None,
-    workers: int | None,
+    workers: _Workers | None,
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -81,10 +82,9 @@ def tournament(
                 f"{ledger} is there already: go on with --resume, or name another file"
             )
         ledger.unlink()  # the last one was not named, so it is not kept
-    with progress("matches") as update:
-        facts = play_and_rate(
-            played, plan, ledger, workers=workers or os.cpu_count() or 1, progress=update
-        )
+    count = workers.number if workers else os.cpu_count() or 1
+    with backend(workers) as found, progress("matches") as update:
+        facts = play_and_rate(played, plan, ledger, workers=count, backend=found, progress=update)
     # `serve` lists these
     write_whole(ledger.with_suffix(".json"), json.dumps(facts, indent=1).encode())
     if as_json:

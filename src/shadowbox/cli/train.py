@@ -77,7 +77,7 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
 @click.option("--parent-optimizer", is_flag=True, help="Also load the parent's optimizer state.")
 @click.option("--resume", is_flag=True, help="Resume the run in --out with its own settings.")
 @click.option(
-    "--sink", "sinks", multiple=True, help="Also log to wandb or tensorboard (repeatable)."
+    "--sink", "sinks", multiple=True, help="Also log to wandb, tensorboard or trackio (repeatable)."
 )
 @json_option
 def train(path: str, out: Path, as_json: bool, **options: Any) -> None:

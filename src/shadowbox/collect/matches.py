@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ import numpy as np
 import yaml
 
 from shadowbox.core import system
+from shadowbox.core.episode import Episode, PackedEpisode
 from shadowbox.core.game import Game, Outcome, stable_hash
 from shadowbox.core.schema import Array
+from shadowbox.core.work.executor import _Backend, run_tasks
 from shadowbox.data.manifest import NAME as MANIFEST
 from shadowbox.data.store import Progress, Store
 from shadowbox.data.write import Writer
@@ -47,6 +49,8 @@ def record(
     tracks: bool = False,
     most: int | None = None,
     resume: bool = False,
+    backend: _Backend | None = None,
+    game_spec: str = "",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Play all pairings and append them to the store `out`; returns a summary with the wins.
@@ -54,12 +58,11 @@ def record(
     `world` is the spec of a world (default: the game's simulator), `options` are further options of
     it. `tracks` also stores the tracks of the agents. `most`: frames after which a match is cut off.
     `resume` plays only the matches that a store of the same call lacks. A signal commits the others.
+    `backend` plays blocks of matches elsewhere, which load the game by `game_spec`.
     """
     options = dict(options or {})
-    make_world = specs.world_factory(world, game, **options)
     total, done, wins = sum(pairing.matches for pairing in pairings), 0, []
-    for pairing in pairings:  # a name that means nothing is refused before the first match
-        specs.agent(pairing.p0, game), specs.agent(pairing.p1, game)
+    _require_known(game, pairings, world, options)
     call = record_call(game, pairings, seed, world, options, most)
     made = {**game.made, "record": call}
     kept = _stored_matches(out, call) if resume else set()
@@ -74,9 +77,8 @@ def record(
                 seeds = seeds[[(*names, number) not in kept for number in seeds.tolist()]]
                 done += pairing.matches - len(seeds)
                 count = {"p0": 0, "p1": 0, "draws": 0, "frames": 0}
-                agents = [specs.agent(spec, game) for spec in names]
-                places = make_world(max(1, min(SIDE_BY_SIDE, len(seeds))))
-                for played in play(game, places, agents, names, seeds, tracks=tracks, most=most):
+                where = (game_spec or game.name, world, options, names, tracks, most)
+                for played in _played(game, where, seeds, backend):
                     _must_not_forfeit(played.outcome, pairing)
                     _add(played, writer, count)
                     done += 1
@@ -96,6 +98,45 @@ def record(
         "seed": seed,
         "pairings": wins,
     }
+
+
+# game, world and its options, players, tracks, most frames
+_Where = tuple[str, str, Mapping[str, Any], tuple[str, str], bool, int | None]
+
+
+def _require_known(
+    game: Game, pairings: Sequence[Pairing], world: str, options: Mapping[str, Any]
+) -> None:
+    """Refuse a name that means nothing before the first match."""
+    specs.world_factory(world, game, **options)
+    for pairing in pairings:
+        specs.agent(pairing.p0, game), specs.agent(pairing.p1, game)
+
+
+def _played(
+    game: Game, where: _Where, seeds: Array, backend: _Backend | None
+) -> Iterator[PlayedMatch]:
+    """Matches in the order of their seeds; by a backend in blocks of SIDE_BY_SIDE."""
+    if backend is None:
+        _, world, options, names, tracks, most = where
+        agents = [specs.agent(spec, game) for spec in names]
+        matches = max(1, min(SIDE_BY_SIDE, len(seeds)))
+        places = specs.world_factory(world, game, **options)(matches)
+        yield from play(game, places, agents, names, seeds, tracks=tracks, most=most)
+        return
+    blocks = (
+        (where, seeds[first : first + SIDE_BY_SIDE]) for first in range(0, len(seeds), SIDE_BY_SIDE)
+    )
+    for _, found in run_tasks(backend, _play_block, blocks, ordered=True):
+        yield from (PlayedMatch(recording, outcome, game.schema) for recording, outcome in found)
+
+
+def _play_block(task: tuple[_Where, Array]) -> list[tuple[Episode | PackedEpisode, Outcome]]:
+    from shadowbox.games import load
+
+    where, seeds = task
+    found = _played(load(where[0]), where, seeds, None)
+    return [(played.recording, played.outcome) for played in found]
 
 
 def _add(played: PlayedMatch, writer: Writer, count: dict[str, int]) -> None:

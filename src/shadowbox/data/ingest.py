@@ -18,10 +18,11 @@ from typing import Any
 
 from shadowbox.core import system
 from shadowbox.core.game import Game
+from shadowbox.core.work.executor import _Backend
 from shadowbox.data.archives.finished import _FinishedBlocks
 from shadowbox.data.archives.limits import Recording
 from shadowbox.data.exchange.parquet import PARQUET
-from shadowbox.data.ingest_workers import Read, read_in_workers
+from shadowbox.data.ingest_workers import Read, read_by, read_in_workers
 from shadowbox.data.read_recordings import ReadRecording, read_recordings
 from shadowbox.data.recordings import (
     allowed_endings,
@@ -85,19 +86,19 @@ def ingest(
     out: Path,
     *,
     workers: int = 1,
+    backend: _Backend | None = None,
     options: Mapping[str, Any] | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Append the recordings below `paths` to the store `out`. Return a report as plain data.
+    """Append the recordings below `paths` to the store `out`; a report of counts, reasons and rates.
 
-    The report holds counts, the rejected files with reasons, and rates. `resume` passes over files
-    whose content the store has already; without it they are read again and rejected as seen.
+    `backend` reads elsewhere, where the files must be in reach; the store is the same. `resume`
+    passes over files whose content the store has already; without it they are rejected as seen.
     SIGINT and SIGTERM end the work with an error after all that was read is in the store.
     """
     options = dict(options or {})
-    files = _files(game, paths)
-    clock = _Clock()
+    files, clock = _files(game, paths), _Clock()
     made = {**game.made, "ingest": {"game": game.name, "options": options}}
     report = _IngestReport()
     with (
@@ -117,14 +118,14 @@ def ingest(
             known=_sources(out) if resume and writer.episodes else frozenset(),
         )
         passed_over = blocks.names if resume and writer.episodes else frozenset[str]()
-        results = _read_all(read, game, files, passed_over, workers, progress)
+        results = _read_all(read, game, files, passed_over, workers, backend, progress)
         with closing(results):  # which ends the workers
             _write_all(results, writer, blocks, seen, report, stopped)
         writer.commit()
         blocks.write()
         if number := stopped():
             raise _stopped(number, report, writer)
-    seconds, cpu_seconds = clock.passed(alone=workers <= 1)
+    seconds, cpu_seconds = clock.passed(alone=workers <= 1 and backend is None)
     store = Store(out)
     content = sum(entry.bytes for shard in store.manifest.shards for entry in shard.files.values())
     return {
@@ -135,7 +136,7 @@ def ingest(
         "frames_per_cpu_s": report.frames / cpu_seconds if cpu_seconds else None,
         "cpu_seconds": cpu_seconds,
         "seconds": seconds,
-        "workers": workers,
+        "workers": workers if backend is None else backend.workers,
     }
 
 
@@ -162,6 +163,7 @@ def _read_all(
     files: Sequence[Path],
     passed_over: frozenset[str],
     workers: int,
+    backend: _Backend | None,
     progress: Progress | None,
 ) -> Generator[ReadRecording, None, None]:
     """Results of every recording of every file, in order."""
@@ -175,8 +177,13 @@ def _read_all(
             )
             done += 1
 
-    here = (result for recording in tasks() for result in read(recording))
-    for result in here if workers <= 1 else read_in_workers(read, tasks(), workers):
+    if backend is not None:
+        results = read_by(backend, read, tasks())
+    elif workers > 1:
+        results = read_in_workers(read, tasks(), workers)
+    else:
+        results = (result for recording in tasks() for result in read(recording))
+    for result in results:
         yield result
         if progress:
             progress(done, len(files))

@@ -24,6 +24,7 @@ import numpy as np
 
 from shadowbox.core import system
 from shadowbox.core.schema import Array
+from shadowbox.core.work.executor import _Backend, run_tasks
 from shadowbox.data.archives.limits import LARGEST, Recording
 from shadowbox.data.read_recordings import ReadRecording, is_large
 from shadowbox.errors import ShadowboxError
@@ -89,6 +90,23 @@ def read_in_workers(
         pool.close()
     finally:
         pool.kill()
+
+
+def read_by(
+    backend: _Backend, read: Read, recordings: Iterator[Recording]
+) -> Iterator[ReadRecording]:
+    """Apply `read` to recordings by a backend, in the same batches and the same order.
+
+    A batch whose worker dies is read again where the backend tries again.
+    """
+    batches = ((read, batch.recordings) for batch in _batches(recordings))
+    for _, results in run_tasks(backend, _read_batch, batches, ordered=True):
+        yield from results
+
+
+def _read_batch(task: tuple[Read, list[Recording]]) -> list[ReadRecording]:
+    read, recordings = task
+    return [result for recording in recordings for result in read(recording)]
 
 
 def _batches(recordings: Iterator[Recording]) -> Iterator[_Batch]:

@@ -109,6 +109,7 @@ class Sampler(ABC):
     """
 
     shape: ClassVar[str]
+    shared_order: ClassVar[bool] = True  # any number of ranks may go on from a state of any other
     extra: ClassVar[tuple[int, int]] = (0, 0)  # rows before and after the `length` ones
 
     def __init__(

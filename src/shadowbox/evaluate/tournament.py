@@ -12,9 +12,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from shadowbox.core.files import parse_json, read_bytes
 from shadowbox.core.game import Game, World, stable_hash
 from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval
+from shadowbox.core.work.executor import _Backend, processes, run_tasks
 from shadowbox.data.store import Progress
 from shadowbox.errors import ShadowboxError, UsageError, interrupted
 from shadowbox.play import rating, specs
@@ -104,11 +103,12 @@ def tournament(
     ledger: Path | None = None,
     *,
     workers: int = 1,
+    backend: _Backend | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Play the blocks that are missing in the ledger, and rate the agents.
 
-    The number of worker processes changes no result.
+    The number of worker processes changes no result, and neither does another `backend`.
     """
     # a name that means nothing is refused before the first match
     marks = {name: mark for name in plan.agents if (mark := mark_of(specs.agent(name, game)))}
@@ -117,7 +117,7 @@ def tournament(
     blocks = list(plan.blocks())
     missing = [block for block in blocks if block not in done]
     try:
-        for block, matches in _play_all(game, plan, missing, workers):
+        for block, matches in _play_all(game, plan, missing, workers, backend):
             done[block] = matches
             if ledger:
                 with system.shielded():
@@ -134,27 +134,35 @@ def tournament(
 
 
 def _play_all(
-    game: Game, plan: TournamentSpec, blocks: Sequence[Block], workers: int
+    game: Game,
+    plan: TournamentSpec,
+    blocks: Sequence[Block],
+    workers: int,
+    backend: _Backend | None,
 ) -> Iterator[tuple[Block, list[dict[str, Any]]]]:
     """Blocks with their results, in the order in which they finish."""
-    if workers <= 1 or len(blocks) < 2:
+    if backend is not None:
+        yield from _played_by(backend, plan, blocks)
+    elif workers <= 1 or len(blocks) < 2:
         yield from ((block, _play(game, plan, block)) for block in blocks)
-        return
-    _make_world(game, plan)(1)  # what it compiles, workers then load
-    # spawn: a forked child would inherit the locks of whatever threads the caller has
-    pool = ProcessPoolExecutor(
-        min(workers, len(blocks)), get_context("spawn"), initializer=system.begin_worker
-    )
-    with pool, system.end_workers(pool):
-        with system.start_workers():
-            running = {pool.submit(_play_named, plan, block): block for block in blocks}
-        for finished in as_completed(running):
-            yield running[finished], finished.result()
+    else:
+        _make_world(game, plan)(1)  # what it compiles, workers then load
+        with processes(min(workers, len(blocks))) as pool:
+            yield from _played_by(pool, plan, blocks)
 
 
-def _play_named(plan: TournamentSpec, block: Block) -> list[dict[str, Any]]:
+def _played_by(
+    backend: _Backend, plan: TournamentSpec, blocks: Sequence[Block]
+) -> Iterator[tuple[Block, list[dict[str, Any]]]]:
+    tasks = ((plan, block) for block in blocks)
+    for (_, block), matches in run_tasks(backend, _play_named, tasks):
+        yield block, matches
+
+
+def _play_named(task: tuple[TournamentSpec, Block]) -> list[dict[str, Any]]:
     from shadowbox.games import load
 
+    plan, block = task
     return _play(load(plan.game), plan, block)
 
 

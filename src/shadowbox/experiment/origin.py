@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from shadowbox.cards.card import Card
 from shadowbox.core import system
 from shadowbox.errors import ShadowboxError
+from shadowbox.experiment.checks import inputs
+from shadowbox.experiment.settings import RunSettings
 from shadowbox.train.runs import Run
 
 MACHINE = ("processor", "cores", "device", "precision", "ranks")
@@ -34,6 +37,38 @@ def origin_of(run: Run) -> dict[str, Any]:
         "machine": {name: machine[name] for name in MACHINE if name in machine},
         "checkpoints": checkpoints_of(run.path),
         "evaluated": facts.get("evaluated"),
+        **({"dashboards": pages} if (pages := dashboards_of(facts)) else {}),
+    }
+
+
+def facts_of(
+    card: Card, settled: RunSettings, fingerprint: str | None, **more: Any
+) -> dict[str, Any]:
+    """Facts of a card for run.json, with `more` of the run itself."""
+    found: dict[str, Any] = {
+        "card": card.id,
+        "learner": card.learner,
+        "settings": settled.to_json(),
+        "settings_hash": settled.hash,
+        "targets": [target.model_dump() for target in card.targets],
+        "kill": [rule.model_dump(by_alias=True) for rule in card.kill],
+        **more,
+        **inputs.input_facts(card),
+    }
+    if tracking := card.tracking.model_dump(exclude_defaults=True):
+        found["tracking"] = tracking
+    if card.data is not None:
+        found["data"] = {**card.data.model_dump(exclude_defaults=True), "fingerprint": fingerprint}
+    return found
+
+
+def dashboards_of(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Address of a run in other dashboards, by their names."""
+    pages = facts.get("dashboards")
+    return {
+        str(name): str(page["url"])
+        for name, page in (pages.items() if isinstance(pages, Mapping) else ())
+        if isinstance(page, Mapping) and str(page.get("url", "")).startswith("https://")
     }
 
 
@@ -85,6 +120,10 @@ def in_words(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
     judged = _distinct(str(each["evaluated"]) for each in runs if each.get("evaluated"))
     lines += [f"Evaluated on {judged}."] * bool(judged)
+    pages = _distinct(
+        f"{name}: {url}" for each in runs for name, url in (each.get("dashboards") or {}).items()
+    )
+    lines += [f"Dashboards: {pages}"] * bool(pages)
     return [*lines, f"Weights: {'; '.join(weights)}."] if weights else lines
 
 

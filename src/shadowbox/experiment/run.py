@@ -40,6 +40,7 @@ from shadowbox.experiment.watcher import TIMEOUT, spent_seconds, watch
 from shadowbox.learners.registry import learner_spec
 from shadowbox.train import log
 from shadowbox.train import runs as prior
+from shadowbox.train.observer import Note
 
 Reporter = Callable[[str], None]
 
@@ -53,6 +54,11 @@ class RunOptions:
     unsigned: bool = False
     runs: Path = prior.RUNS
     keep_card: bool = False  # results are not written into it
+    # seconds until this call pauses its run, which the caller resumes; without it a run that its
+    # timeout paused goes on by itself
+    session_s: float | None = None
+    # called after each checkpoint with step, epoch and a function that writes events of the run
+    after_save: Callable[[int, int, Note], None] | None = None
 
 
 def run_card(
@@ -105,6 +111,7 @@ class _CardRun:
         self.folder = options.runs / self.card.id
         self.store: Store | None = None
         self.estimate: dict[str, Any] | None = None
+        self.began = time.monotonic()
         self.stamps = [f"--set {name}={value}" for name, value in options.changes.items()]
 
     @property
@@ -244,7 +251,7 @@ def _setting(
             case.say(f"seed {seed} ({number + 1} of {len(card.seeds)})")
         _train(case, card, seed, place, resume=found is not None, steps=steps)
         trained = prior.find_run(place)
-        for _ in range(card.resumes):
+        for _ in range(0 if case.options.session_s else card.resumes):
             if trained is None or not str(trained.facts.get("reason")).startswith(TIMEOUT):
                 break
             case.say(f"{place}: {trained.facts['reason']}; it goes on by itself")
@@ -293,10 +300,21 @@ def _train(
         store,
         seed=seed,
         run=place,
-        facts=_facts(case, card, settled),
+        facts=origin.facts_of(
+            card,
+            settled,
+            dataset.data_fingerprint(card, case.game, case.store) if card.data else None,
+            card_hash=case.file.hash,
+            stamps=case.stamps,
+            estimate=case.estimate,
+        ),
         resume=case.again,
     )
     watcher = watch(card, place, case.folder, inputs.batches_per_epoch(chosen, given))
+    watcher.after_save = case.options.after_save
+    if case.options.session_s is not None:
+        left = max(0.0, case.options.session_s - (time.monotonic() - case.began))
+        watcher.timeout = left if watcher.timeout is None else min(left, watcher.timeout)
     parent = (
         ParentCheckpoint(card.parent, card.parent_optimizer) if card.parent and not resume else None
     )
@@ -309,26 +327,6 @@ def _train(
         console=case.console() if case.console and case.first else None,
         observer=halving.until(watcher, steps),
     )
-
-
-def _facts(case: _CardRun, card: Card, settled: settings.RunSettings) -> dict[str, Any]:
-    """Facts of the card for run.json."""
-    found: dict[str, Any] = {
-        "card": card.id,
-        "card_hash": case.file.hash,
-        "learner": card.learner,
-        "settings": settled.to_json(),
-        "settings_hash": settled.hash,
-        "stamps": case.stamps,
-        "estimate": case.estimate,
-        "targets": [target.model_dump() for target in card.targets],
-        "kill": [rule.model_dump(by_alias=True) for rule in card.kill],
-        **inputs.input_facts(card),
-    }
-    if card.data is not None:
-        fingerprint = dataset.data_fingerprint(card, case.game, case.store)
-        found["data"] = {**card.data.model_dump(exclude_defaults=True), "fingerprint": fingerprint}
-    return found
 
 
 def _evaluate(case: _CardRun, card: Card, place: Path, seed: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from shadowbox.cards.card import Card
 from shadowbox.cards.rules.monitor import Firing, Rule, RuleMonitor
 from shadowbox.experiment.prices import PriceTable, read_prices
 from shadowbox.train import log, runs
-from shadowbox.train.observer import CONTINUE, ObserverDecision, TrainProgress, stronger
+from shadowbox.train.observer import CONTINUE, Note, ObserverDecision, TrainProgress, stronger
 
 TIMEOUT = "timeout"  # first word of the reason of a run that its timeout paused
 
@@ -29,6 +29,8 @@ class Watcher:
     timeout: float | None = None  # seconds that one run may take, until it is paused
     before_s: float = 0.0  # seconds that the card's other runs have taken
     sessions_s: float = 0.0  # seconds of this run's earlier sessions, which its timeout forgets
+    # called after each checkpoint with step, epoch and a function that writes events
+    after_save: Callable[[int, int, Note], None] | None = None
     guard: RuleMonitor | None = field(default=None, init=False)
 
     def __call__(self, progress: TrainProgress) -> ObserverDecision:
@@ -43,6 +45,11 @@ class Watcher:
             if firing.rule.action != "warn":
                 decision = stronger(decision, ObserverDecision(firing.rule.action, firing.text))
         return decision
+
+    def saved(self, step: int, epoch: int, note: Note) -> None:
+        """Pass a checkpoint on to `after_save`."""
+        if self.after_save is not None:
+            self.after_save(step, epoch, note)
 
     def _note(self, progress: TrainProgress, firing: Firing) -> None:
         words = f"step {firing.step:,}: {firing.rule.action}: {firing.text}"

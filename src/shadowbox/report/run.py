@@ -13,6 +13,7 @@ from typing import Any
 
 from shadowbox.core.game import Game
 from shadowbox.experiment import results
+from shadowbox.experiment.origin import dashboards_of
 from shadowbox.experiment.settings import Games
 from shadowbox.page.document import (
     Bar,
@@ -92,6 +93,9 @@ def _verdict(subject: ReportSource) -> Iterator[Html]:
         yield sentence(f"Why it ended: {done.reason}")
     if done.stamps:
         yield sentence(badge("not as the card says"), f" {', '.join(done.stamps)}")
+    for name, url in (page for run in subject.runs for page in dashboards_of(run.facts).items()):
+        address = escape(url, quote=True)
+        yield sentence(Html(f'{escape(name)}: <a href="{address}" rel="noreferrer">{address}</a>'))
     if subject.card:
         yield card_page.purpose(subject.card)
     asked = subject.runs[0].facts.get("card_hash")

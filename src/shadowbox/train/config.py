@@ -12,7 +12,7 @@ from shadowbox.errors import UsageError, did_you_mean
 MOST = 2**31 - 1  # of steps, epochs, examples and the like
 MOST_SEED = 2**63 - 1
 PRECISIONS = ("auto", "fp32", "bf16")
-SINKS = ("wandb", "tensorboard")
+SINKS = ("wandb", "tensorboard", "trackio")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,7 @@ class Log:
         self.run, self.live, self.say = run, live, say or (lambda text: None)
         self.kinds = tuple(kinds)
         self._sinks: list[tuple[str, Sink]] = []
+        self.pages: dict[str, dict[str, str]] = {}  # of sinks: address and number of the run there
         self.began = time.time()
         if live:
             run.mkdir(parents=True, exist_ok=True)
@@ -84,7 +85,9 @@ class Log:
         """Add a sink; one that cannot be built is reported and left out."""
         if self.live:
             try:
-                self._sinks.append((name, build()))
+                sink = build()
+                self._sinks.append((name, sink))
+                self.pages |= {name: dict(page)} if (page := getattr(sink, "page", None)) else {}
             except Exception as error:  # whatever a foreign library does, the run goes on
                 self._dropped(name, error)
 

@@ -35,9 +35,11 @@ from shadowbox.train.observer import (
     CALLED_OFF,
     CONTINUE,
     PAUSED,
+    Note,
     Observer,
     ObserverDecision,
     TrainProgress,
+    _SaveObserver,
     stronger,
 )
 from shadowbox.train.protocols import (
@@ -116,9 +118,14 @@ def _write(session: Session, kind: str, figures: Mapping[str, float]) -> None:
             kind,
             *at,
             figures,
-            lambda what, text, **facts: session.log.event(what, session.step, text, **facts),
+            _note(session),
         )
         session.decision = stronger(session.decision, session.observer(progress))
+
+
+def _note(session: Session) -> Note:
+    """The function by which an observer writes events of this step."""
+    return lambda what, text, **facts: session.log.event(what, session.step, text, **facts)
 
 
 def _write_lines(session: Session, console: Console | None) -> None:
@@ -274,6 +281,9 @@ def _save(session: Session, stopped: str) -> None:
         with session.clock.aside("save"):
             session.save()
             start.write_run_facts(session, session.ended or ("stopped" if stopped else "running"))
+            observer: object = session.observer
+            if session.ranks.first and isinstance(observer, _SaveObserver):
+                observer.saved(session.step, session.epoch, _note(session))
 
 
 def _stopped(session: Session, stop: guardrails._StopSignal) -> str:
@@ -336,6 +346,7 @@ def _open(
     meter.before = dict(known.get("cost", {}))
     for name in config.sinks:
         log.add(name, sinks.builder(name, run, known, session.step))
+    start.write_dashboards(session)
     session.model.train()
     session.clock.start()
     return session

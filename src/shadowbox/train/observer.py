@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 # end of a run that its observer stopped; it is over unless it is resumed explicitly
 CALLED_OFF = "called off"
@@ -45,3 +45,12 @@ STRENGTH = ("continue", "pause", "stop")
 def stronger(one: ObserverDecision, other: ObserverDecision) -> ObserverDecision:
     """The stronger of two decisions; the first of equals."""
     return max(one, other, key=lambda each: STRENGTH.index(each.do))
+
+
+@runtime_checkable
+class _SaveObserver(Protocol):
+    """An observer that is called after each checkpoint, too: when all files of the run are whole."""
+
+    def saved(self, step: int, epoch: int, note: Note) -> None:
+        """Copy the run elsewhere, for example; an error ends the run, whose checkpoint is saved."""
+        ...

@@ -130,6 +130,7 @@ class Session:
         self.best: dict[str, Any] = {}
         self.stale = 0  # validations since the best one
         self.ended = self.reason = ""  # how the run ended, and why where it was called off
+        self.resumed_from = ranks.count  # ranks that the run had before it was resumed
         self.checked = False  # that the learner returns what it declares
 
     @property
@@ -168,12 +169,9 @@ class Session:
     def load(self, found: checkpoint.Checkpoint) -> None:
         """Restore the exact state at which the checkpoint was taken."""
         state = found.trainer()
-        if len(state["ranks"]) != self.ranks.count:
-            raise UsageError(
-                f"{found.path} was trained by {len(state['ranks'])} processes, here are {self.ranks.count}"
-            )
+        self.resumed_from = len(state["ranks"])
+        own = self._own_state(found, state)
         self.load_weights(found, state)
-        own = state["ranks"][self.ranks.rank]
         # until 0.1.0 the place in the data was one for all ranks
         self.source.load(own.get("source", state.get("source")))
         self.batches = iter(self.source)
@@ -197,7 +195,41 @@ class Session:
             self.ended = ""
         self.validated = int(state["validated"])
         self.validation_batches = int(state.get("validation_batches", 0))
-        restore_random(own["random"])
+        if own["random"] is not None:
+            restore_random(own["random"])
+        else:  # a process that the run did not have; not the draws of its beginning again
+            _seed(stable_hash(self.config.seed, self.step, "more ranks") >> 1, self.ranks.rank)
+
+    def _own_state(
+        self, found: checkpoint.Checkpoint, state: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Part of a checkpoint that this rank goes on from, also if the run had another number of ranks.
+
+        The place in the data is the same for all ranks where their order is shared, so the next
+        batches are exactly those that the run would have had. Half-finished means are added up.
+        Ranks that the run had keep their random numbers; further ones (None) draw new ones.
+        """
+        states: list[dict[str, Any]] = state["ranks"]
+        rank, first = self.ranks.rank, states[0]
+        if len(states) == self.ranks.count:
+            return states[rank]
+        source = first.get("source", state.get("source"))
+        learners = [each.get("learner") for each in states]
+        shared = getattr(self.source, "shared_order", False) and all(
+            _is_same(each.get("source", source), source) for each in states
+        )
+        if not shared or not all(_is_same(each, learners[0]) for each in learners):
+            what = "learner has a state" if shared else "data has an order"
+            raise UsageError(
+                f"{found.path} was trained by {len(states)} processes, here are {self.ranks.count}: "
+                f"its {what} of its own in each of them; resume with {len(states)}"
+            )
+        means = {
+            name: _add_means([each[name] for each in states], empty=rank > 0)
+            for name in ("recent", "since")
+        }
+        random_state = states[rank]["random"] if rank < len(states) else None
+        return {**first, **means, "random": random_state}
 
     def load_weights(
         self, found: checkpoint.Checkpoint, state: Mapping[str, Any], *, optimizer: bool = True
@@ -243,6 +275,27 @@ class Session:
             "ended": self.ended,
             "reason": self.reason,
         } | ({"average": self.average.state()} if self.average else {})
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """True if two states of plain data and tensors are equal."""
+    if isinstance(one, Tensor) or isinstance(other, Tensor):
+        return isinstance(one, Tensor) and isinstance(other, Tensor) and torch.equal(one, other)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    return bool(one == other)
+
+
+def _add_means(states: Sequence[Mapping[str, Any]], *, empty: bool) -> dict[str, Any]:
+    """Half-finished means of all ranks together, for the first rank; the others go on from nothing."""
+    share = 0.0 if empty else 1.0
+    return {
+        "sums": torch.stack([each["sums"] for each in states]).sum(0) * share,
+        "weight": sum(each["weight"] for each in states) * share,
+        "norm": sum(each["norm"] for each in states) * share,
+    }
 
 
 def random_state() -> dict[str, Any]:

@@ -79,6 +79,18 @@ def write_run_facts(session: Session, status: str) -> None:
     log.write_facts(session.run, known | {"reason": session.reason, "cost": session.meter.cost()})
 
 
+def write_dashboards(session: Session) -> None:
+    """Add the run's pages in other dashboards to `run.json`, and say their addresses."""
+    if not session.log.pages:
+        return
+    known = log.read_facts(session.run)
+    before = known.get("dashboards") or {}
+    log.write_facts(session.run, known | {"dashboards": {**before, **session.log.pages}})
+    for name, page in session.log.pages.items():
+        if page.get("url"):
+            session.log.event("dashboard", session.step, f"{name}: {page['url']}", **page)
+
+
 def _resume(session: Session) -> None:
     folder = _latest(session)
     found = checkpoint.load(folder, schema=session.task.about.schema, kind=session.task.about.kind)
@@ -88,8 +100,25 @@ def _resume(session: Session) -> None:
         session.point()
         again = session.log.cut(session.step)
         session.log.event(
-            "resume", session.step, f"resumed at step {session.step:,}", lines_taken_back=again
+            "resume",
+            session.step,
+            f"resumed at step {session.step:,}{_other_ranks(session)}",
+            lines_taken_back=again,
+            ranks=session.ranks.count,
         )
+
+
+def _other_ranks(session: Session) -> str:
+    """What differs if the run goes on with another number of processes, in words."""
+    before, now = session.resumed_from, session.ranks.count
+    if before == now:
+        return ""
+    drawn = " further processes draw new random numbers, and" if now > before else ""
+    return (
+        f" by {now} process{'es' * (now > 1)} where {before} trained before: the same batches in the "
+        "same order;"
+        f"{drawn} sums over processes differ in their last bits"
+    )
 
 
 def _latest(session: Session) -> Path:

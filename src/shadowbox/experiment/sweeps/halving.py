@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from shadowbox.cards.card import Card
 from shadowbox.cards.sections import Target
 from shadowbox.experiment.targets import UNFINISHED
-from shadowbox.train.observer import Observer, ObserverDecision, TrainProgress, stronger
+from shadowbox.train.observer import (
+    Note,
+    Observer,
+    ObserverDecision,
+    TrainProgress,
+    _SaveObserver,
+    stronger,
+)
 from shadowbox.train.runs import Run, runs_in
 
 if TYPE_CHECKING:
@@ -133,6 +140,12 @@ class _Pausing:
             reason = f"{DROPPED}: decided at step {progress.step:,} of {progress.total:,}"
             return stronger(decision, ObserverDecision("pause", reason))
         return decision
+
+    def saved(self, step: int, epoch: int, note: Note) -> None:
+        """Pass a checkpoint on to the inner observer."""
+        inner: object = self.inner
+        if isinstance(inner, _SaveObserver):
+            inner.saved(step, epoch, note)
 
 
 def until(observer: Observer, steps: int | None) -> Observer:

@@ -1,0 +1,1 @@
+"""Commands of `launch`, and the option `--workers` of other commands that share their work."""
