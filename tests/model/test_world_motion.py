@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import small_worlds
@@ -21,7 +23,7 @@ from shadowbox.model.world.jumps import _Jumps, measure_jumps
 from shadowbox.model.world.layout import _Unit
 from shadowbox.model.world.mixture import _Mixture
 from shadowbox.model.world.spans import _Spans, _Takes, limited, measure_motion, measure_takes
-from shadowbox.model.world.vocabulary import ABSOLUTE, measure
+from shadowbox.model.world.vocabulary import ABSOLUTE, RELATIVE, _Vocabulary, measure
 
 SCHEMA, RULES = BRAWL.schema, _Rules(BRAWL.schema, BRAWL.dynamics)
 PLACES = ("player/x", "player/y")
@@ -190,12 +192,14 @@ def test_a_timer_of_jumps_begins_beside_a_jump_that_is_left():
     after[key] = np.where(before[left] > 0, 6, 0)
     tables = measure_jumps(SCHEMA, RULES, [0], before, after)
     units = [_Unit(key, slot, 0) for slot in range(2)]
-    jumps = _Jumps(SCHEMA, RULES, tables, [0], units)
+    options = {key: [[RELATIVE, 0], [ABSOLUTE, 1], [ABSOLUTE, 6]]}
+    known = _Vocabulary(together=[0], choices=options, tables=tables)
+    jumps = _Jumps(SCHEMA, RULES, known, units)
     following = torch.tensor([0, 1, 6]).expand(2 * many, 2, 3)
     allowed = jumps.allows(following, {k: torch.from_numpy(v) for k, v in before.items()})
     assert allowed[:many].tolist() == [[[True, True, False]] * 2] * many
     assert allowed[many:].all()
-    blank = _Jumps(SCHEMA, RULES, {}, [0], units)
+    blank = _Jumps(SCHEMA, RULES, replace(known, tables={}), units)
     assert blank.allows(following, {k: torch.from_numpy(v) for k, v in before.items()}).all()
 
 

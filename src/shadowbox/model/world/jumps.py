@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from shadowbox.core.dynamics.rules import _Rules
 from shadowbox.core.schema import Array, Choice, Columns, Schema
 from shadowbox.model.world.beside import ENOUGH, same_slots
-from shadowbox.model.world.derived import joint_code
+from shadowbox.model.world.derived import joint_code, joint_size
 from shadowbox.model.world.layout import _Unit
 from shadowbox.model.world.parts import class_tables
+from shadowbox.model.world.vocabulary import ABSOLUTE, _Vocabulary
 
 FEW, MOST = 4, 256  # values of a choice that is looked at, and of one that jumps
 
@@ -72,60 +73,64 @@ class _Jumps(nn.Module):
     """Options of choices that recordings have beside the joint choice and what a player has left."""
 
     number: Tensor
-    whole: Tensor
     slot: Tensor
+    masks: Tensor  # [joint choices and one for others, values left, U], each option as a bit
 
     def __init__(
-        self, schema: Schema, rules: _Rules, vocabulary_tables: Mapping[str, Array],
-        classes: Sequence[int], units: Sequence[_Unit],
-    ) -> None:  # fmt: skip
+        self, schema: Schema, rules: _Rules, vocabulary: _Vocabulary, units: Sequence[_Unit]
+    ) -> None:
         """`units`: all choices of the heads; the tables are weights, since recordings decide them."""
         super().__init__()
-        self.together, self.schema = rules.dynamics.together, schema
+        self.together, self.schema, self.units = rules.dynamics.together, schema, units
         self.jumps, self.few = jump_keys(schema, rules)
         self.keys = tuple(dict.fromkeys(unit.key for unit in units))
+        self.options = vocabulary.choices
+        classes = vocabulary.together
         numbers = class_tables(schema, self.together, classes)["number"]
+        numbers = torch.where(numbers < 0, len(classes), numbers)
         self.register_buffer("number", numbers, persistent=False)
-        most = max((_size(schema, key) for key in self.keys), default=1)
-        lefts = max((_size(schema, key) for key in self.few), default=1)
-        # [units, few, classes, left, values]
-        whole = torch.ones(len(units), len(self.few), len(classes), lefts, most, dtype=torch.bool)
-        self.register_buffer("whole", whole, persistent=False)
+        shape = len(classes) + 1, joint_size(schema, tuple(self.few)), len(units)
+        self.register_buffer("masks", torch.zeros(shape, dtype=torch.int32), persistent=False)
         slots = [unit.slot if unit.key in self.jumps else 0 for unit in units]
         self.register_buffer("slot", torch.tensor(slots), persistent=False)
         for at, key in enumerate(self.jumps):
             for beside, left in enumerate(self.few):
-                shape = (len(classes), _size(schema, left), _size(schema, key))
-                known = vocabulary_tables.get(f"jumps/{key}/{left}")
-                blank = torch.ones(shape, dtype=torch.bool)
+                size = (len(classes), _size(schema, left), _size(schema, key))
+                known = vocabulary.tables.get(f"jumps/{key}/{left}")
+                blank = torch.ones(size, dtype=torch.bool)
                 table = blank if known is None else torch.from_numpy(known)
                 self.register_buffer(f"table_{at}_{beside}", table)
-        # units of each column that jumps
-        self.places = [[at for at, u in enumerate(units) if u.key == key] for key in self.jumps]
         self._pack()
         self.register_load_state_dict_post_hook(_pack_again)  # type: ignore[no-untyped-call]
 
     def _pack(self) -> None:
-        """Put all tables into one, by unit."""
-        for at, places in enumerate(self.places):
-            for beside in range(len(self.few)):
-                table: Tensor = getattr(self, f"table_{at}_{beside}")
-                for place in places:
-                    self.whole[place, beside, :, : table.shape[1], : table.shape[2]] = table
+        """Put the tables of the values that are options into one of bits."""
+        sizes = [_size(self.schema, key) for key in self.few]
+        lefts = np.unravel_index(np.arange(self.masks.shape[1]), sizes) if sizes else ()
+        self.masks.fill_(-1)
+        for place, unit in enumerate(self.units):
+            if unit.key not in self.jumps:
+                continue
+            for option, (kind, value) in enumerate(self.options[unit.key]):
+                if kind != ABSOLUTE:
+                    continue  # counts and stays
+                for beside, left in enumerate(lefts):
+                    table: Tensor = getattr(self, f"table_{self.jumps.index(unit.key)}_{beside}")
+                    without = ~table[:, torch.from_numpy(left), int(value)]
+                    self.masks[:-1, :, place] &= ~(without.int() << option)
 
     def allows(self, following: Tensor, before: Mapping[str, Tensor]) -> Tensor:
         """Mask [..., U, options] of next values `following`."""
-        code = joint_code(self.schema, self.together, {k: before[k] for k in self.together})
-        own = self.number[code][..., self.slot, None]  # [..., U, 1]
-        unit = torch.arange(len(self.slot), device=following.device)[:, None]
-        values, known = following.clamp(min=0), own.clamp(min=0)
-        found = own < 0
-        jumps = torch.ones_like(following, dtype=torch.bool)
-        for beside, left in enumerate(self.few):
-            rest = before[left].long()[..., self.slot, None]
-            jumps = jumps & self.whole[unit, beside, known, rest, values]
+        chosen, left = (
+            joint_code(self.schema, keys, {key: before[key].long() for key in keys})
+            for keys in (self.together, tuple(self.few))
+        )
+        unit = torch.arange(len(self.slot), device=following.device)
+        left = left if self.few else torch.zeros_like(chosen)
+        bits = self.masks[self.number[chosen][..., self.slot], left[..., self.slot], unit]
+        option = torch.arange(following.shape[-1], dtype=torch.int32, device=following.device)
         now = torch.cat([before[key] for key in self.keys], -1)[..., None]
-        return found | jumps | ((following - now).abs() <= 1)
+        return ((bits[..., None] >> option) & 1).bool() | ((following - now).abs() <= 1)
 
 
 def _pack_again(module: nn.Module, keys: Any) -> None:

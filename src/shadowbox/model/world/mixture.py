@@ -97,6 +97,7 @@ class _Mixture(nn.Module):
     def nats(self, output: Tensor, base: Tensor, target: Tensor, possible: Tensor | None) -> Tensor:
         """Nats of values `target` [..., U], of the options that are possible, [..., U, atoms + 1]."""
         logits, mean, spread = self._parts(output, possible)
+        logits = logits.log_softmax(-1)
         away = target[..., None] - self.exact(base)
         exact = torch.where(away.abs() <= self.near[:, None], 0.0, RULED_OUT)
         change = ((target - base) * self.scale)[..., None]
@@ -151,7 +152,7 @@ class _Mixture(nn.Module):
         return torch.clamp(self.relative * base[..., None] + self.atom, *self.limits)
 
     def _parts(self, output: Tensor, possible: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities [..., U, atoms + K], means and spreads [..., U, K]."""
+        """Logits [..., U, atoms + K], means and spreads [..., U, K]."""
         shaped = output.view(*output.shape[:-1], len(self.legal), -1)
         logits, mean, spread = torch.split(
             shaped, [self.legal.shape[-1], COMPONENTS, COMPONENTS], -1
@@ -159,10 +160,10 @@ class _Mixture(nn.Module):
         resolution = (self.near * self.scale)[:, None]
         wide = functional.softplus(spread - 2.0) + 2 * resolution
         if possible is None:
-            return (logits + self.legal).log_softmax(-1), mean, wide
+            return logits + self.legal, mean, wide
         every = functional.pad(possible, (0, COMPONENTS - 1))
         every[..., self.atoms + 1 :] = possible[..., -1:]
-        return (logits + self.legal).masked_fill(~every, RULED_OUT).log_softmax(-1), mean, wide
+        return (logits + self.legal).masked_fill(~every, RULED_OUT), mean, wide
 
 
 def _exact_values(atoms: Sequence[Sequence[float]], least: float) -> list[float]:

@@ -118,15 +118,15 @@ class _PossibleFlags(nn.Module):
         flat = [place for places in found for place in places]
         self.register_buffer("source", sources(flat, len(units)), persistent=False)
 
-    def seen(self, chosen: Tensor, step: _Step) -> Tensor:
+    def seen(self, chosen: Tensor, there: Tensor | None) -> Tensor:
         """Mask [..., slots, patterns] for joint choices [..., slots]; of a place where both agree."""
         may = self.by_class[chosen]
-        if self.places:
-            may = both_or_first(may, may & self.there(step))
-        return may
+        return may if there is None else both_or_first(may, may & there)
 
-    def there(self, step: _Step) -> Tensor:
-        """Mask [..., slots, patterns] of those that were seen where each slot goes."""
+    def there(self, step: _Step) -> Tensor | None:
+        """Mask [..., slots, patterns] of those that were seen where each slot goes, if it has places."""
+        if not self.places:
+            return None
         rules, before = (self.schema, self.rules, self.places), step.before
         found = self.by_cell[cell_of(*rules, before)]
         if self.others:
@@ -137,9 +137,9 @@ class _PossibleFlags(nn.Module):
             found = both_or_first(found, found & self.ground.allows(step))
         return found
 
-    def forward(self, logits: Tensor, chosen: Tensor, step: _Step) -> Tensor:
+    def forward(self, logits: Tensor, chosen: Tensor, there: Tensor | None) -> Tensor:
         """Logits [..., U] for joint choices [..., slots], certain where one value is possible."""
-        may = self.seen(chosen, step)[..., None, :]
+        may = self.seen(chosen, there)[..., None, :]
         on, off = (may & self.bits).any(-1), (may & ~self.bits).any(-1)  # [..., slots, flags]
         some = logits[..., self.unit]
         some = torch.where(on, torch.where(off, some, SURE), -SURE)
@@ -151,13 +151,13 @@ class _PossibleFlags(nn.Module):
         drawn: Tensor,
         numbers: Tensor | None,
         chosen: Tensor,
-        step: _Step,
+        there: Tensor | None,
     ) -> Tensor:
         """Flags [N, U], those of players `drawn` anew, as one of the patterns that are possible.
 
         `numbers` [N, U] are uniform; None: the most likely pattern.
         """
-        may = self.seen(chosen, step)
+        may = self.seen(chosen, there)
         score = (logits[:, self.unit][..., None] * self.bits).sum(-2)
         score = score.masked_fill(~may, NEVER)
         pattern = choose(score, None if numbers is None else numbers[:, self.unit[:, 0]])
@@ -168,15 +168,23 @@ class _PossibleFlags(nn.Module):
         if self.ground is not None:
             self.ground.put(step)
 
-    def classes(self, legal: Tensor, step: _Step) -> Tensor:
+    def classes(self, legal: Tensor, there: Tensor | None) -> Tensor:
         """Of legal joint choices [..., slots, classes] those with flags that are possible in a place.
 
         No player walks where none is on the ground.
         """
-        if not self.places:
+        if there is None:
             return legal
-        fits = (self.there(step)[..., None, :] & self.by_class).any(-1)
+        fits = (there[..., None, :] & self.by_class).any(-1)
         return both_or_first(legal, legal & fits)
+
+
+def flags_there(possible: nn.ModuleDict, step: _Step) -> Tensor | None:
+    """Mask [..., slots, patterns] of the flags that were seen where each slot goes; None: unknown."""
+    if "flags" not in possible:
+        return None
+    found: Tensor | None = possible["flags"].there(step)  # type: ignore[operator]
+    return found
 
 
 class _PossibleEvents(nn.Module):

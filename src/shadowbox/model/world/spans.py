@@ -232,7 +232,7 @@ def choice_limits(
     if vocabulary.takes:
         found.append(_Takes(schema, rules, vocabulary.takes, units))
     if vocabulary.spans:
-        found.append(_Jumps(schema, rules, vocabulary.tables, vocabulary.together, units))
+        found.append(_Jumps(schema, rules, vocabulary, units))
     return found
 
 

@@ -39,6 +39,7 @@ from shadowbox.model.world.possible import (
     _Possible,
     _PossibleEvents,
     _PossibleFlags,
+    flags_there,
     possible_events,
 )
 from shadowbox.model.world.reach import reaches_of
@@ -169,15 +170,15 @@ class _ChainHeads(_Tables):
 
     def costs(self, h: Tensor, step: _Step, before: _Flat, after: _Flat) -> dict[str, _Cost]:
         """Nats of the frame after, also in `step`, part by part, and the mask of what is drawn."""
-        z, costs = self.enter(h), {}
+        z, costs, there = self.enter(h), {}, flags_there(self.possible, step)
         if "events" in self.parts:
             z, costs["events"], number = self._event_cost(z, step, before)
             z = self._tell(z, "events", number.clamp(min=0))
         if "together" in self.parts:
-            z, costs["together"], chosen = self._together_cost(z, step, before, after)
+            z, costs["together"], chosen = self._together_cost(z, step, before, after, there)
             z = self._tell(z, "together", chosen + self.class_first)
         if "flags" in self.parts:
-            z, logits = self._flag_logits(z, step, before, after)
+            z, logits = self._flag_logits(z, there, before, after)
             target = after.flags[..., self.flag_place].float()
             nats = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
             costs["flags"] = _Cost(nats, drawn_of(self.rules, self.flags, step))
@@ -206,12 +207,12 @@ class _ChainHeads(_Tables):
         return z, _Cost(nats[..., None], fits[..., None]), number
 
     def _together_cost(
-        self, z: Tensor, step: _Step, before: _Flat, after: _Flat
+        self, z: Tensor, step: _Step, before: _Flat, after: _Flat, there: Tensor | None
     ) -> tuple[Tensor, _Cost, Tensor]:
         z, logits = self.parts["together"](z)
         shape = (*logits.shape[:-1], self.slots, -1)
         bits = event_bits(step.events) & ~self.rules.implied if step.events else 0
-        legal, usual = self._legal(bits, step, before)
+        legal, usual = self._legal(bits, there, before)
         log_probs = (logits.view(shape) + usual).masked_fill(~legal, NEVER).log_softmax(-1)
         chosen = self.class_number[self._code(after)]
         nats, fits = nats_of(log_probs, chosen)
@@ -254,6 +255,7 @@ class _ChainHeads(_Tables):
         events: dict[str, Tensor] = {}
         step = _Step(self.layout.views(before), self.layout.views(after), {}, events, {}, torch)
         u = (lambda n: None) if uniform is None else _Numbers(uniform)
+        there = flags_there(self.possible, step)
         if "events" in self.parts:
             z, logits = self.parts["events"](z)
             number = choose(logits + self._event_mask(step, before), u(1), one=True)
@@ -262,7 +264,7 @@ class _ChainHeads(_Tables):
             z = self._tell(z, "events", number)
         if "together" in self.parts:
             z, logits = self.parts["together"](z)
-            legal, usual = self._legal(0 if bits is None else bits, step, before)
+            legal, usual = self._legal(0 if bits is None else bits, there, before)
             shaped = logits.view(len(logits), self.slots, -1) + usual
             shaped = shaped.masked_fill(~legal, NEVER)
             chosen = choose(shaped, u(self.slots))
@@ -270,11 +272,11 @@ class _ChainHeads(_Tables):
                 step.after[key].copy_(values[chosen])
             z = self._tell(z, "together", chosen + self.class_first)
         if "flags" in self.parts:
-            z, logits = self._flag_logits(z, step, before, after)
+            z, logits = self._flag_logits(z, there, before, after)
             numbers = u(len(self.flags))
             drawn = logits > 0 if numbers is None else numbers < certain(logits)
             if "flags" in self.possible:
-                given = (self._class(after), step)
+                given = (self._class(after), there)
                 drawn = self.possible["flags"].draw(logits, drawn, numbers, *given)  # type: ignore[operator]
             after.flags.copy_(parts.spread(drawn, self.flag_source, after.flags))
             settle(self.rules, self.flags, step)
@@ -311,13 +313,13 @@ class _ChainHeads(_Tables):
         return self._tell(z, "reals", self._of_reals(base, after.reals[:, self.reals_place]))
 
     def _flag_logits(
-        self, z: Tensor, step: _Step, before: _Flat, after: _Flat
+        self, z: Tensor, there: Tensor | None, before: _Flat, after: _Flat
     ) -> tuple[Tensor, Tensor]:
         """Features, and logits of flags: those of a change, turned where the flag is on."""
         z, logits = self.parts["flags"](z)
         logits = logits + (before.flags[..., self.flag_place] * 2.0 - 1.0) * self.flag_stays
         if "flags" in self.possible:
-            logits = self.possible["flags"](logits, self._class(after), step)
+            logits = self.possible["flags"](logits, self._class(after), there)
         return z, logits
 
     # ---- shared ----------------------------------------------------------------------------------
@@ -344,12 +346,12 @@ class _ChainHeads(_Tables):
         code: Tensor = joint_code(self.schema, self.together, values)
         return code
 
-    def _legal(self, bits: Any, step: _Step, before: _Flat) -> tuple[Tensor, Tensor]:
+    def _legal(self, bits: Any, there: Tensor | None, before: _Flat) -> tuple[Tensor, Tensor]:
         """Mask of legal joint choices, and logits of how often they were seen, [..., slots, C]."""
         at = (bits, self._code(before))
         legal: Tensor = self.allowed[at]
         if "flags" in self.possible:
-            legal = self.possible["flags"].classes(legal, step)  # type: ignore[operator]
+            legal = self.possible["flags"].classes(legal, there)  # type: ignore[operator]
         return legal, self.usual[at]
 
     def _event_mask(self, step: _Step, before: _Flat) -> Tensor:
