@@ -223,6 +223,19 @@ def test_errors_with_json(capsys):
     assert json.loads(out) == {"error": err.removeprefix("shadowbox: ").strip(), "exit": 1}
 
 
+def test_an_interrupt_in_compiled_code_is_an_interrupt(capsys, monkeypatch, path):
+    """A compiled function turns Ctrl-C into a SystemError; the command still ends as stopped."""
+
+    def interrupted(self):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as stop:
+            raise SystemError("returned a result with an exception set") from stop
+
+    monkeypatch.setattr(Store, "__len__", interrupted)
+    assert run(capsys, "store", "info", path)[::2] == (130, "shadowbox: stopped\n")
+
+
 def test_a_traceback_only_with_debug(capsys, monkeypatch, path):
     """An error of the program itself is one line that names --debug.
 

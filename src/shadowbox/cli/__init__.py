@@ -207,6 +207,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except ShadowboxError as error:
         _fail(arguments, str(error), error.exit_code)
     except Exception as error:
+        if _was_interrupted(error):
+            _fail(arguments, "stopped", 130)
         if is_closed_pipe(error):  # `shadowbox ... | head`: the reader has what it wanted
             _drop_output()
             sys.exit(0)
@@ -222,6 +224,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             1,
         )
     sys.exit(0)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Return true for a KeyboardInterrupt, also inside an error that compiled code made of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 @contextmanager
