@@ -208,8 +208,8 @@ def test_the_address_of_a_run_is_in_its_card_and_on_its_page(project, monkeypatc
 
 def test_trackio_has_every_row(store, tmp_path, monkeypatch):
     """The database of trackio on this machine has every figure at its step; skipped where it is missing."""
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # read when it is imported
     pytest.importorskip("trackio")
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     run(store, tmp_path / "r", sinks=["trackio"], validate_every=10)
     events = read_lines(tmp_path / "r" / "events.jsonl")
     assert not [event for event in events if event["event"] == "sink"]

@@ -6,7 +6,9 @@ page of its own for the run says its address in `url`.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -124,9 +126,16 @@ class _Trackio:
         trackio: Any = import_module(MODULES["trackio"])
         entity, project, tags = _tracking(facts)
         config = {"entity": entity, "tags": tags, "config": facts.get("config")}
-        self._run = trackio.init(
-            project=project, name=str(run), config=config, resume="allow", embed=False
-        )
+        with contextlib.redirect_stdout(sys.stderr):  # it prints, and --json has one object alone
+            self._run = trackio.init(
+                project=project,
+                name=str(run),
+                config=config,
+                resume="allow",
+                embed=False,
+                auto_log_cpu=False,
+                auto_log_gpu=False,
+            )
         self._finish = trackio.finish
 
     def write(self, line: Line) -> None:
@@ -136,4 +145,5 @@ class _Trackio:
 
     def close(self) -> None:
         """Finish the run."""
-        self._finish()
+        with contextlib.redirect_stdout(sys.stderr):
+            self._finish()
