@@ -83,14 +83,14 @@ def test_the_plan_comes_first(replays, tmp_path):
     """--dry prints every stage with seconds and the steps that fill the minutes, and writes nothing."""
     out = tmp_path / "out"
     settings = ("policy_preset=tiny", "starts=4", "frames=20", "matches=4", "match_frames=60")
-    words = ("melee", replays, "--out", out, "--dry", "--json", "--minutes", "3")
+    words = ("melee", replays, "--out", out, "--dry", "--json", "--minutes", "60")
     done = call(*words, *changes(*settings))
     plan = json.loads(done.stdout)
     assert list(plan["seconds"]) == list(STAGES)
     assert plan["known"]["files"] == 9
     assert 500 < plan["known"]["frames"] < 1500  # eight of 120 frames
-    assert 100 < sum(plan["seconds"].values()) < 240  # about three minutes
-    assert min(plan["config"]["policy_steps"], plan["config"]["world_steps"]) > 20
+    assert 3000 < sum(plan["seconds"].values()) < 4000  # about an hour, however busy the machine is
+    assert min(plan["config"]["policy_steps"], plan["config"]["world_steps"]) > 100
     assert not out.exists()
 
 

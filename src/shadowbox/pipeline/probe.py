@@ -123,10 +123,12 @@ def _sampled(
     if not accepted:
         raise RecordingError(f"none of {tried} recordings that were tried can be used: {refusal}")
     share = whole / max(1, nbytes)
+    # small recordings hold fewer frames, but an episode like others
+    number = whole / max(1, nbytes / tried) if any(map(is_archive, files)) else len(files)
     return {
         "files": len(files),
         "bytes": sum(path.stat().st_size for path in files),
-        "episodes": episodes * share,
+        "episodes": episodes / tried * number,
         "frames": frames * share,
     }
 
