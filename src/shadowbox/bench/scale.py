@@ -13,6 +13,7 @@ import numpy as np
 
 from shadowbox.core.episode import Episode
 from shadowbox.core.schema import Choice, Columns, Flag, Real, Schema
+from shadowbox.core.system import major_faults
 from shadowbox.data.sample import Windows
 from shadowbox.data.store import Progress, Store
 from shadowbox.data.write import Writer
@@ -109,15 +110,13 @@ def _evicted_and_small(place: Path, large: Path, schema: Schema) -> tuple[_Drawn
 
 def _draw(path: Path, batches: int) -> _Drawn:
     """Draw so many batches, over the end of an epoch if need be."""
-    import resource
-
     upcoming = iter(Windows(Store(path), LENGTH, BATCH))
-    read, faults = _bytes_read(), resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+    read, faults = _bytes_read(), major_faults() or 0
     windows, began = 0, time.process_time()
     for _ in range(batches):
         windows += len(next(upcoming))
     seconds = time.process_time() - began
-    faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt - faults
+    faults = (major_faults() or 0) - faults
     return _Drawn(windows / seconds, faults, _bytes_read() - read)
 
 

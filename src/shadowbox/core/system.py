@@ -41,6 +41,7 @@ STOP_SIGNALS = tuple(
     for name in ("SIGINT", "SIGTERM", "SIGBREAK")  # SIGBREAK: Ctrl-Break, on Windows alone
     if hasattr(signal, name)
 )
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # ends a process at once
 CPUINFO = Path("/proc/cpuinfo")
 STAT = Path("/proc/stat")
 LOCKED_BYTE = 1 << 30  # far beyond the text of a lock file, since Windows hides locked bytes
@@ -175,6 +176,22 @@ def children_cpu_s() -> float | None:
         return None
     used = _resource.getrusage(_resource.RUSAGE_CHILDREN)
     return float(used.ru_utime + used.ru_stime)
+
+
+def major_faults() -> int | None:
+    """Pages that this process had to wait for from disks; None on a system that does not say so."""
+    return None if _resource is None else int(_resource.getrusage(_resource.RUSAGE_SELF).ru_majflt)
+
+
+def has_group(group: int) -> bool:
+    """Return true if a process group has a process; false on a system without groups."""
+    if not hasattr(os, "killpg"):
+        return False
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def busy_cpu_s(stat: Path = STAT) -> float | None:

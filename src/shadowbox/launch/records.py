@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowbox.core.files import read_json, write_whole
+from shadowbox.core.system import KILL, has_group
 from shadowbox.errors import ShadowboxError, UsageError, did_you_mean
 from shadowbox.launch.spec import _LaunchSpec, read_spec
 from shadowbox.train import runs as prior
@@ -138,7 +139,7 @@ def end_all(mark: str, group: int | None, grace_s: float) -> None:
 
     `group`: its process group, which is asked where environments are not shown.
     """
-    for number, patience in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 10.0)):
+    for number, patience in ((signal.SIGTERM, grace_s), (KILL, 10.0)):
         for pid in _members(mark, group):
             _signal(pid, number)
         until = time.monotonic() + patience
@@ -149,12 +150,8 @@ def end_all(mark: str, group: int | None, grace_s: float) -> None:
 def _members(mark: str, group: int | None) -> Iterator[int]:
     if PROC.is_dir():
         yield from marked(mark)
-    elif group is not None:
-        try:
-            os.killpg(group, 0)
-            yield -group
-        except ProcessLookupError:
-            return
+    elif group is not None and has_group(group):
+        yield -group
 
 
 def _signal(pid: int, number: int) -> None:

@@ -144,7 +144,11 @@ def _call(program: str, *arguments: str, check: bool = True) -> str:
         raise ShadowboxError(f"{program} is not on this machine: call it where slurm is installed")
     try:
         done = subprocess.run(  # noqa: S603  slurm's own program, found on the path
-            [place, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            [place, *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            timeout=TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise ShadowboxError(f"{program} gave no answer within {TIMEOUT_S} s") from None
