@@ -170,7 +170,8 @@ def test_limits(project, limits, mistakes, warnings):
     A pessimistic time beyond the timeout, old prices and a silent log are warnings.
     """
     path = write(**limits)
-    said = {**ESTIMATE, "contract": CardFile.read(path).hash}
+    machine = limits.get("budget", {}).get("machine", "local")
+    said = {**ESTIMATE, "priced_as": machine, "contract": CardFile.read(path).hash}
     estimate.with_estimate(CardFile.read(path), said).write()
     found = checked(path)
     assert [f"{each.field}: {each.message}" for each in found.mistakes] == mistakes

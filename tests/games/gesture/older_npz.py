@@ -14,8 +14,8 @@ from shadowbox.games.gesture.schema import GAME_KEYS, HOTBAR, OLDER_ORDER, ONE_H
 
 
 def made(seconds=20.0, number=0, seed=0) -> _Session:
-    """A session of a person of the simulated body."""
-    return body.session(body.person(7, number), seed, seconds)
+    """A session of a person of the simulated body, without long rests."""
+    return body.session(body.person(7, number), seed, seconds, rests=0.0)
 
 
 def frame_values(frames: _Landmarks) -> np.ndarray:

@@ -310,4 +310,5 @@ def test_stages_freeze_controls_and_parts_exactly(store, tmp_path):
     ]
     assert [line["number"] for line in lines] == [0, 0, 1, 1, 1]
     with pytest.raises(UsageError, match="neither a control nor a part"):
-        prepare(store, config, preset="small", stages=(Stage(name="a", freeze=["arm"]),), **PLAIN)
+        unknown = (Stage(name="a", freeze=["arm"]),)
+        prepare(store, config, preset="small", split=BY_PERSON, stages=unknown, **PLAIN)
