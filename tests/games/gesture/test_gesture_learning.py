@@ -309,6 +309,6 @@ def test_stages_freeze_controls_and_parts_exactly(store, tmp_path):
         line for line in read_lines(tmp_path / "run" / "metrics.jsonl") if line["kind"] == "stage"
     ]
     assert [line["number"] for line in lines] == [0, 0, 1, 1, 1]
+    unknown = (Stage(name="a", freeze=["arm"]),)
     with pytest.raises(UsageError, match="neither a control nor a part"):
-        unknown = (Stage(name="a", freeze=["arm"]),)
         prepare(store, config, preset="small", split=BY_PERSON, stages=unknown, **PLAIN)

@@ -64,17 +64,16 @@ def ingested(folder: Path, out: Path, workers: int, stop_after: float | None = N
     """Exit code, peak memory and seconds of an ingest, which a signal ends after some seconds."""
     words = ["ingest", "melee", str(folder), "--out", str(out), "--workers", str(workers)]
     resume = ["--resume"] if out.exists() else []
-    process = subprocess.Popen(
-        [sys.executable, "-m", "shadowbox", *words, *resume, "--json"], stdout=subprocess.PIPE
-    )
+    command = [sys.executable, "-m", "shadowbox", *words, *resume, "--json"]
     began, peak = time.monotonic(), 0
-    while process.poll() is None:
-        peak = max(peak, held_bytes(process.pid))
-        if stop_after is not None and time.monotonic() - began > stop_after:
-            process.send_signal(signal.SIGTERM)
-            stop_after = None
-        time.sleep(0.05)
-    facts = json.loads(process.stdout.read() or b"{}")
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        while process.poll() is None:
+            peak = max(peak, held_bytes(process.pid))
+            if stop_after is not None and time.monotonic() - began > stop_after:
+                process.send_signal(signal.SIGTERM)
+                stop_after = None
+            time.sleep(0.05)
+        facts = json.loads(process.stdout.read() or b"{}")
     return process.returncode, peak, time.monotonic() - began, facts
 
 
