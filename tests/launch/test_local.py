@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -36,7 +37,7 @@ prepare = _ImitationSpec.prepare
 
 class Slow(Wrapped):
     def loss(self, model, batch):
-        time.sleep(self.calls >= 25)
+        time.sleep(PAUSE * (self.calls >= 25))
         return super().loss(model, batch)
 
 def slow(self, *given, **options):
@@ -91,11 +92,15 @@ def test_after_a_time_out_the_same_run_goes_on(project, monkeypatch, capsys):
     importable(monkeypatch)
     write_card()
     spec = call(capsys, "local", "job", "--dry", "--unsigned")["spec"]
-    slowly = [sys.executable, "-c", SLOW, *spec["command"][1:]]
+    # how long a session takes to begin on a machine that may be busy, and steps as slow beside it
+    began = time.monotonic()
+    words = [sys.executable, "-c", "import shadowbox.cli.run, torch"]
+    subprocess.run(words, check=True, start_new_session=True)
+    begins_s = max(3.0, time.monotonic() - began)
+    slowly = [sys.executable, "-c", f"PAUSE = {begins_s / 4}\n{SLOW}", *spec["command"][1:]]
     folder = records.folder_of("job")
-    local.start(
-        read_spec({**spec, "command": slowly, "timeout_s": 40, "grace_s": 20, "resumes": 5}), folder
-    )
+    limits = {"timeout_s": 20 + int(6 * begins_s), "grace_s": 20, "resumes": 5}
+    local.start(read_spec({**spec, "command": slowly, **limits}), folder)
     assert local.wait(folder)["state"] == "finished", said(folder)
     assert "time is over: the run is asked to save" in said(folder)
     assert records.read_record(folder)["attempt"] >= 1
@@ -106,8 +111,6 @@ def test_after_a_time_out_the_same_run_goes_on(project, monkeypatch, capsys):
 
 def test_stop_ends_exactly_the_processes_of_the_job(tmp_path):
     """A process that left the group is ended, too; one beside it, of the same program, is not."""
-    import subprocess
-
     beside = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     folder = tmp_path / "runs" / ".launch" / "sleeper"
     try:

@@ -116,8 +116,8 @@ class _Jumps(nn.Module):
                     continue  # counts and stays
                 for beside, left in enumerate(lefts):
                     table: Tensor = getattr(self, f"table_{self.jumps.index(unit.key)}_{beside}")
-                    without = ~table[:, torch.from_numpy(left), int(value)]
-                    self.masks[:-1, :, place] &= ~(without.int() << option)
+                    without = ~table[:, torch.from_numpy(left).to(table.device), int(value)]
+                    self.masks[:-1, :, place] &= ~(without.int() << option).to(self.masks.device)
 
     def allows(self, following: Tensor, before: Mapping[str, Tensor]) -> Tensor:
         """Mask [..., U, options] of next values `following`."""
