@@ -53,6 +53,10 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
         "shadowbox.cli.eval:evaluate",
         "Judge a policy: offline, in play, beside baselines, and by the behavior gate.",
     ),
+    "export": (
+        "shadowbox.cli.export.commands:export",
+        "Write a policy or a world for programs that do not have Shadowbox.",
+    ),
     "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
     "ingest": (
         "shadowbox.cli.ingest:ingest",

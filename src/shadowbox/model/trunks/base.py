@@ -103,4 +103,10 @@ class _Residual(nn.Module):
 def last_reset(reset: Tensor) -> Tensor:
     """Last reset at or before each position, [B, T]; a large negative number without one."""
     at = torch.arange(reset.shape[1], device=reset.device)
-    return torch.where(reset, at, -(1 << 30)).cummax(dim=1).values
+    last = torch.where(reset, at, -(1 << 30))
+    return last if reset.shape[1] == 1 else last.cummax(dim=1).values  # ONNX has no cummax
+
+
+def is_all(mask: Tensor) -> bool:
+    """True if a mask hides nothing; false in an export, which must hold for other masks as well."""
+    return not torch.compiler.is_exporting() and bool(mask.all())

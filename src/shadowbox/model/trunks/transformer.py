@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shadowbox.model.design import TrunkConfig
-from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, Trunk, last_reset
+from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, Trunk, is_all, last_reset
 
 SMALLEST_BLOCK = 16  # positions
 
@@ -101,7 +101,7 @@ class _TransformerTrunk(SteppingTrunk):
         first = torch.where(since < 0, -memory["known"][:, None], since)
         size = min(steps, max(past, SMALLEST_BLOCK))
         mask = _seen(first, size, past)
-        everything = x.device.type == "cpu" and bool(mask.all())  # in the middle of matches
+        everything = x.device.type == "cpu" and is_all(mask)  # in the middle of matches
         seen = None if everything else mask
         h, kept, weights = self.enter(x), {}, []
         for number, layer in enumerate(self.layers):

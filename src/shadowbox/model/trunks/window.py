@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from shadowbox.model.design import TrunkConfig
-from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, Trunk, last_reset
+from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, Trunk, is_all, last_reset
 
 
 def window_trunk(config: TrunkConfig, features: int, fixed: int) -> Trunk:
@@ -87,7 +87,7 @@ class _WindowTrunk(SteppingTrunk):
         # cast before windows are cut, which copies each frame K times
         if torch.is_autocast_enabled(frames.device.type):
             frames = frames.to(torch.get_autocast_dtype(frames.device.type))
-        mask = None if bool(visible.all()) else visible
+        mask = None if self.frames == 1 or is_all(visible) else visible
         hidden: Tensor = self.first(self._windows(frames[..., self.fixed :], mask))
         if self.facts is not None:
             hidden = hidden + self.facts(self._windows(frames[..., : self.fixed].detach(), mask))
