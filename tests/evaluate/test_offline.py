@@ -317,3 +317,22 @@ def test_a_policy_is_asked_what_it_answers_for() -> None:
     assert "".join(".#"[down] for down in found.down["a"].astype(int)) == ".####.#."
     assert found.down.keys() == found.before.keys() == {"a"}
     assert found.before["a"].tolist() == [False, *found.down["a"][:-1].tolist()]
+
+
+def test_intervals_over_people() -> None:
+    """Where players are held out, an interval resamples players: it is wider than one over their games."""
+    draws = np.random.default_rng(0)
+    skill = draws.uniform(0.05, 0.95, 8)  # of each player, whose games are all alike
+    alone, people = [], []
+    for game in range(160):
+        seated = seat(TEXTS[game % 4], episode=game)
+        alone.append(seated)
+        people.append(dataclasses.replace(seated, person=f"player-{game % 8}"))
+
+    def said(one):
+        sure = skill[one.episode % 8]
+        return np.where(one.down["a"], sure, 1 - sure)
+
+    games, persons = (figures(everybody(said, some), 2)["nll"].value for some in (alone, people))
+    assert games.value == pytest.approx(persons.value)
+    assert persons.high - persons.low > 2 * (games.high - games.low)

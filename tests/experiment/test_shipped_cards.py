@@ -9,7 +9,7 @@ from shadowbox import cli
 from shadowbox.cards.card import parse_value as card_of
 from shadowbox.cards.file import CardFile
 from shadowbox.cards.rules.monitor import RuleMonitor
-from shadowbox.experiment import estimate, facts_table, prices, results, settings, templates
+from shadowbox.experiment import estimate, facts_table, limits, prices, results, settings, templates
 from shadowbox.experiment.checks import check
 from shadowbox.games import load
 
@@ -22,6 +22,8 @@ def test_cards_alone():
     assert sorted(FOLDER.iterdir()) == CARDS
     assert {
         "brawl-clone",
+        "melee-night",
+        "melee-night-world",
         "melee-onsets",
         "never-press",
         "never-press-melee",
@@ -125,6 +127,31 @@ def test_the_price_of_the_older_card(tmp_path, monkeypatch):
     assert found.card.resumes == 1
     (older, _) = found.card.prior
     assert older.values == {"val/stick_mae": 0.037, "val/btn_pressed_acc": 0.966, "val/loss": 0.039}
+
+
+@pytest.mark.parametrize("name", ["melee-night", "melee-night-world"])
+def test_the_prices_of_the_night(name, tmp_path, monkeypatch):
+    """The hours and prices in the text of both cards of the night are those of an estimate, without data.
+
+    On the GPU that the card names, its limits allow them.
+    """
+    monkeypatch.chdir(tmp_path)
+    text = CardFile.read(FOLDER / f"{name}.md").prose
+    table = prices.read_prices()
+    for machine in ("A100-40GB", "H100", "T4"):
+        changes = {"budget.machine": machine}
+        found = check.check_card(FOLDER / f"{name}.md", load, changes)
+        given = estimate.estimate(found.card, load("melee"), found.settled, None, table)
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| {machine} |")]
+        hours, *dollars = (float(cell) for cell in row.split("|")[2:5])
+        assert given["expected_s"] / 3600 == pytest.approx(hours, rel=0.03)
+        assert dollars == [round(given["expected_usd"], 2), round(given["pessimistic_usd"], 2)]
+        assert given["throughput"]["basis"] == "reckoned"
+        over = list(limits.limit_problems(found.card, given, table))
+        assert bool(over) == (machine == "T4")
+    facts = {row[0]: row[1] for row in facts_table.fact_rows(found)}
+    assert facts["frames"] == "1,230,000,000"
+    assert 9e6 < found.facts["parameters_before_data"] < 11.1e6
 
 
 def test_the_world_of_the_older_card(tmp_path, monkeypatch):

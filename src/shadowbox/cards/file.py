@@ -28,11 +28,12 @@ from shadowbox.errors import CardError, ShadowboxError
 
 LARGEST = 1_000_000  # bytes of a card
 # in the order in which new ones are appended
-BLOCKS = ("facts", "prior", "estimate", "signatures", "results")
+BLOCKS = ("facts", "prior", "estimate", "prediction", "signatures", "results")
 TITLES = {
     "facts": "Facts (computed)",
     "prior": "Comparable runs",
     "estimate": "Estimate",
+    "prediction": "Prediction (before the run)",
     "signatures": "Signatures and reviews",
     "results": "Results",
 }

@@ -74,6 +74,8 @@ class DataSection(_CardModel):
 
     store: Inside = ""
     split: SplitShares = "80/10/10"
+    # what is held out whole: player, day, or another value of the metadata; empty: single episodes
+    by: Word = ""
     # every seed draws its own split, so that their interval is one over data, too
     resplit: bool = False
     fingerprint: str | None = Field(default=None, max_length=200)
@@ -210,6 +212,15 @@ class EvalSection(_CardModel):
     )
     # to play in, such as the simulator after training in a dream; without it that of the card
     world: SpecText | None = None
+    # of a learned world: recorded moments to predict from, and frames of each prediction
+    starts: int | None = Field(default=None, ge=2, le=100_000)
+    frames: int | None = Field(default=None, ge=20, le=100_000)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """All settings, by which a run knows that it was evaluated so; later ones only if given."""
+        later = {name for name in ("starts", "frames") if getattr(self, name) is None}
+        return self.model_dump(exclude=later)
 
 
 def _as_weights(value: Any) -> Any:

@@ -202,6 +202,7 @@ def _preset_settings(found: CheckedCard) -> dict[str, Any]:
 def _say_checked(found: CheckedCard) -> None:
     from shadowbox.cards import card as cards
     from shadowbox.experiment import facts_table as facts
+    from shadowbox.experiment.ahead import prediction
 
     if found.mistakes:
         print(cards.list_cards(found.file.path, found.mistakes))
@@ -218,15 +219,21 @@ def _say_checked(found: CheckedCard) -> None:
         print("\n" + table(head, rows, left=2))
     if points := facts.check_rows(found.card):
         print("\n" + table(["reviewers' list", ""], points, left=2))
-    for line in facts.signature_rows(found):
-        print(line)
+    for line in (*facts.signature_rows(found), prediction.prediction_words(found.file)):
+        if line:
+            print(line)
 
 
 @card.command()
 @click.argument("name", metavar="CARD")
 @click.option("--make", is_flag=True, help="Make the card's data first if it is missing.")
+@click.option(
+    "--machine",
+    metavar="NAME",
+    help="Estimate for another machine, such as H100; the card stays as it is.",
+)
 @json_option
-def estimate(name: str, make: bool, as_json: bool) -> None:
+def estimate(name: str, make: bool, machine: str | None, as_json: bool) -> None:
     """Estimate how long the card will take and what it will cost.
 
     Some training steps are timed. Another machine is taken from the table of throughput, and a card
@@ -235,11 +242,12 @@ def estimate(name: str, make: bool, as_json: bool) -> None:
     from shadowbox.experiment import estimate as estimates
     from shadowbox.experiment import limits, prices, settings
 
-    checked = require_right(name)
+    checked = require_right(name, {"budget.machine": machine} if machine else None)
     settled = settings.resolve_settings(checked.card, load(checked.card.game))
     table_of_prices = prices.read_prices()
     found = _estimated(checked, settled, table_of_prices, make=make)
-    estimates.with_estimate(checked.file, found).write()
+    if not machine:
+        estimates.with_estimate(checked.file, found).write()
     if as_json:
         emit(found)
         return
@@ -364,7 +372,7 @@ def index(folder: Path, as_json: bool) -> None:
         )
 
 
-for command in (card_signing.verify_result, card_signing.close):
+for command in (card_signing.predict, card_signing.verify_result, card_signing.close):
     card.add_command(command)
 
 

@@ -24,12 +24,12 @@ def located(name: str) -> Path:
     return path if path.suffix == ".md" else FOLDER / f"{name}.md"
 
 
-def require_right(name: str) -> CheckedCard:
-    """Return the checked card; raise an error that lists its mistakes."""
+def require_right(name: str, changes: dict[str, Any] | None = None) -> CheckedCard:
+    """Return the checked card, with changes as of --set; raise an error that lists its mistakes."""
     from shadowbox.cards import card as cards
     from shadowbox.experiment.checks import check
 
-    checked = check.check_card(located(name), load)
+    checked = check.check_card(located(name), load, changes)
     if checked.mistakes:
         raise CardError(cards.list_cards(checked.file.path, checked.mistakes))
     return checked
@@ -100,6 +100,37 @@ def _add(name: str, who: str | None, did: Any, note: str, as_json: bool) -> None
         return
     print(f"{signer} {did}: {file.path} ({file.hash[:19]})")
     print("\n".join([*standing.shared, *(standing.missing or ["it may run"])]))
+
+
+@click.command()
+@click.argument("name", metavar="CARD")
+@click.argument(
+    "folders", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--metric", default="", help="Metric to predict.  [default: of the first primary target]"
+)
+@click.option("--as", "who", default="", help="Name of the signer.  [default: git's user.name]")
+@click.option("--note", default="", help="Note to store with the prediction.")
+@json_option
+def predict(
+    name: str, folders: tuple[Path, ...], metric: str, who: str, note: str, as_json: bool
+) -> None:
+    """Predict the result of CARD by a scaling law, and write it into the card before it runs.
+
+    The law is fitted to at least four small finished runs of cards, of different sizes or lengths;
+    a folder names all runs in it. Likelihoods are comparable only over equal bins.
+    """
+    from shadowbox.experiment.ahead.prediction import predict_card
+
+    found = predict_card(located(name), folders, load, metric=metric, who=who, note=note)
+    if as_json:
+        emit(found)
+        return
+    print(
+        f"{found['metric']}: {found['value']:.4f} ({found['low']:.4f} .. {found['high']:.4f}), "
+        f"from {len(found['runs'])} runs; written into {located(name)} as predicted by {found['who']}"
+    )
 
 
 @click.command("verify-result")

@@ -51,6 +51,11 @@ if TYPE_CHECKING:
     help="Train seeds and settings at a time: in N processes, or ray[:ADDRESS].  [default: 1]",
 )
 @click.option("--keep-card", is_flag=True, help="Do not write the results into the card.")
+@click.option(
+    "--dry",
+    is_flag=True,
+    help="Rehearse: every stage with the card's settings on generated data, in four steps.",
+)
 @json_option
 def run(
     names: tuple[str, ...],
@@ -60,6 +65,7 @@ def run(
     runs: Path,
     workers: _Workers | None,
     keep_card: bool,
+    dry: bool,
     as_json: bool,
 ) -> None:
     """Run cards: check, get the data, train each seed under the kill rules, evaluate, record results.
@@ -71,6 +77,9 @@ def run(
     from shadowbox.experiment.targets import UNFINISHED
     from shadowbox.train.console import Console
 
+    if dry:
+        _rehearse(names, parsed(changes), runs, resume=resume, as_json=as_json)
+        return
     wish = RunOptions(resume, parsed(changes), unsigned, runs, keep_card)
     for name in names if len(names) > 1 else ():  # all of them, before the first one runs
         require_runnable(located(name), load, wish)
@@ -104,6 +113,49 @@ def run(
         else:
             _report(finished)
     sys.exit(max(each.exit_code for each in finished))
+
+
+def _rehearse(
+    names: tuple[str, ...], changes: dict[str, Any], runs: Path, *, resume: bool, as_json: bool
+) -> None:
+    """Rehearse cards: launch spec, data, training, evaluation and page of each."""
+    from shadowbox.core.files import write_whole
+    from shadowbox.experiment.ahead.rehearsal import rehearse
+    from shadowbox.experiment.run import RunOptions
+    from shadowbox.launch.spec import make_spec
+    from shadowbox.report import run as page
+    from shadowbox.report.source import find_source
+    from shadowbox.train.console import Console
+
+    found = []
+    for name in names:
+        path = located(name)
+        make_spec(path, "slurm", load, RunOptions(changes=changes, unsigned=True), say=_say)
+        done = rehearse(
+            path, load, resume=resume, changes=changes, runs=runs,
+            console=lambda: Console(sys.stderr), say=_say,
+        )  # fmt: skip
+        subject = find_source(str(done.result.run), path.parent, runs)
+        report = done.result.run / "report.html"
+        html = page.report(subject, load, match=False)
+        write_whole(report, html.encode(errors="backslashreplace"))
+        found.append(
+            {
+                "card": done.result.card.id,
+                "run": str(done.result.run),
+                "steps": [int(each.facts.get("step", 0)) for each in subject.runs],
+                "figures": len(subject.runs[0].facts.get("eval", {})),
+                "report": str(report),
+                "cut": done.cut,
+                "rules_left_out": list(done.left_out),
+            }
+        )
+        if not as_json:
+            print(f"{done.result.card.id}: trained, judged and drawn on generated rows; {report}")
+            words = ", ".join(f"{name} {value:,}" for name, value in done.cut.items())
+            print(f"cut: {words}; its figures say nothing, and its kill rules only warned")
+    if as_json:
+        emit(found[0] if len(found) == 1 else {"cards": found})
 
 
 def _say(text: str) -> None:

@@ -93,6 +93,16 @@ class Split:
             keys = [self._value(store, episode) for episode in range(len(store))]
         return self._sides_of(keys)
 
+    def side_of(self, digest: bytes, meta: Mapping[str, Any]) -> int:
+        """Side of one episode, which need not be in a store."""
+        if self.key is None:
+            return int(self._sides_of([digest])[0])
+        if self.key == PLAYER and self.key not in meta:
+            return self._side_of_players(meta)
+        if self.key == DAY and self.key not in meta:
+            return self._side_of_day(meta)
+        return int(self._sides_of([str(meta.get(self.key)).encode()])[0])
+
     def _sides_of(self, keys: Sequence[bytes]) -> Array:
         """Side of each key, by its hash."""
         points = np.array([stable_hash(self.seed, key) for key in keys], np.float64) / 2**64

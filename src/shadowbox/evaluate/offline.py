@@ -278,11 +278,11 @@ def _gap(seat: SeatData, answer: SeatAnswer) -> Array:
 def _ratio_of(
     asked: Answers, counts: Callable[[SeatData, SeatAnswer], tuple[float, float]]
 ) -> Interval:
-    """Ratio of summed numerators and denominators, with a bootstrap over episodes."""
-    found: dict[int, Array] = {}
+    """Ratio of summed numerators and denominators, with a bootstrap over episodes or players."""
+    found: dict[tuple[str, int], Array] = {}
     for seat, answer in asked.pairs:
-        found[seat.episode] = found.get(seat.episode, np.zeros(2)) + np.array(counts(seat, answer))
-    parts = np.array([found[episode] for episode in sorted(found)]).reshape(-1, 2)
+        found[seat.sample] = found.get(seat.sample, np.zeros(2)) + np.array(counts(seat, answer))
+    parts = np.array([found[sample] for sample in sorted(found)]).reshape(-1, 2)
     return bootstrap_ratio(parts[:, 0], parts[:, 1], tries=1000)
 
 
@@ -341,7 +341,7 @@ def _bounds(asked: Answers, name: str) -> Array:
 
 def _binned(asked: Answers, names: Sequence[str], bounds: Mapping[str, Array]) -> Array:
     """Sums in bins of all these buttons, one after another: [E, 3, bins]."""
-    found: dict[int, Array] = {}
+    found: dict[tuple[str, int], Array] = {}
     for seat, answer in asked.pairs:
         parts = []
         for name in names:
@@ -352,8 +352,8 @@ def _binned(asked: Answers, names: Sequence[str], bounds: Mapping[str, Array]) -
                     p, seat.down[name][free] if len(free) else np.zeros(0, bool), bounds[name]
                 )
             )
-        found[seat.episode] = found.get(seat.episode, 0) + np.concatenate(parts, -1)
-    return np.array([found[episode] for episode in sorted(found)])
+        found[seat.sample] = found.get(seat.sample, 0) + np.concatenate(parts, -1)
+    return np.array([found[sample] for sample in sorted(found)])
 
 
 def _calibration(asked: Answers, names: Sequence[str]) -> Interval:

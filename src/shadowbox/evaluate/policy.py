@@ -209,8 +209,8 @@ def _load_data(subject: EvaluatedPolicy, settings: EvalConfig) -> _EvaluationDat
             f"{store.path}: all episodes are evaluated on; none is left for the look-up table"
         )
     seats, counted = (
-        list(recorded.load_seats(store, some, subject.players, settings.player))
-        for some in (chosen, others)
+        list(recorded.load_seats(store, some, subject.players, settings.player, by_person=whole))
+        for some, whole in ((chosen, subject.by_person), (others, False))
     )
     return _EvaluationData(chosen, seats, counted).for_policy(policy)
 
@@ -339,6 +339,7 @@ def _facts(
         + len({seat.episode for seat in data_seats.counted}),
         "side": settings.side,
         "split": str(subject.split),
+        "samples": len({seat.sample for seat in data_seats.seats}),  # that intervals resample
         "seats": list(subject.players),
         "player": settings.player or None,
         "matches": sum(len(seat.seeds) for seat in seats_to_play),

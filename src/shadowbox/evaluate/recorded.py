@@ -37,6 +37,12 @@ class SeatData:
     stick_before: dict[str, Array]
     # stick -> its places, those of whom is judged
     standing: dict[str, StickPositions] = field(default_factory=dict)
+    person: str = ""  # of whom an interval resamples all seats together; empty: by episode
+
+    @property
+    def sample(self) -> tuple[str, int]:
+        """Whom or which episode an interval resamples as a whole."""
+        return (self.person, 0) if self.person else ("", self.episode)
 
     @property
     def frames(self) -> int:
@@ -57,7 +63,12 @@ class SeatAnswer:
 
 
 def load_seats(
-    store: Store, episodes: Sequence[int], players: Sequence[int] | None = None, name: str = ""
+    store: Store,
+    episodes: Sequence[int],
+    players: Sequence[int] | None = None,
+    name: str = "",
+    *,
+    by_person: bool = False,
 ) -> Iterator[SeatData]:
     """Load seats of episodes; with a player's name, only the seats of that player."""
     for number in episodes:
@@ -70,7 +81,9 @@ def load_seats(
             store.absent_in(int(number)),
         )
         for player in chosen:
-            yield load_seat(store.schema, columns, int(number), player, absent)
+            person = player_in_seat(store, int(number), player) if by_person else ""
+            seat = load_seat(store.schema, columns, int(number), player, absent)
+            yield replace(seat, person=person)
 
 
 def load_seat(

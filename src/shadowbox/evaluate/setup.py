@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shadowbox.core.game import Game, World
-from shadowbox.data.split import Split
+from shadowbox.data.split import PLAYER, Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.evaluate import recorded
@@ -86,6 +86,11 @@ class EvaluatedPolicy:
     split: Split
 
     @property
+    def by_person(self) -> bool:
+        """True if players are held out: then intervals resample players, and not episodes."""
+        return self.split.key == PLAYER
+
+    @property
     def schema(self) -> Schema:
         """Schema of the store."""
         return self.store.schema
@@ -111,8 +116,11 @@ def load_evaluated_policy(
     policy = restore_policy(found, store.schema, settings.device, game.encodings)
     if settings.player:
         policy.style_of([settings.player])  # who is a stranger is refused before anything is asked
+    split = settings.split or learned.trained_split(folder)[0] or Split()
+    held_out = (split.seat,) if split.key == PLAYER else ()  # the other seats are not judged
     players = (
         settings.seats
+        or held_out
         or learned.trained_seats(folder, found.about)
         or tuple(range(store.schema.players))
     )
@@ -124,7 +132,7 @@ def load_evaluated_policy(
         game,
         store,
         players,
-        settings.split or learned.trained_split(folder)[0] or Split(),
+        split,
     )
 
 

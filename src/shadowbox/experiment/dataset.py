@@ -31,7 +31,8 @@ def existing_store(card: Card) -> Store | None:
 def split_of(data: DataSection, seed: int) -> Split:
     """Split of the store in the run of this seed."""
     train, val, test = (int(part) / 100 for part in data.split.split("/"))
-    return Split(train, val, test, seed=seed if data.resplit else 0)
+    seed = seed if data.resplit else 0
+    return Split(train, val, test, key=data.by or None, seed=seed)
 
 
 def get_store(card: Card, game: Game, progress: Progress | None = None) -> Store:

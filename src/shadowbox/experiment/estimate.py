@@ -65,7 +65,7 @@ def estimate(
     )
     ratios = past_ratios(prior.RUNS) if local else []
     learned = len(ratios) >= RECORDS_NEEDED
-    stated = basis.get("throughput", {}).get("basis") == "stated"
+    stated = basis.get("throughput", {}).get("basis") in ("stated", "reckoned")
     factors = tuple(np.quantile(ratios, [0.1, 0.5, 0.9]).tolist()) if learned else FACTORS
     factors = STATED_FACTORS if stated else factors
     per_run, count = basis.pop("per_run_s"), basis.pop("settings")
@@ -144,9 +144,9 @@ def _tabulated(
     cards = _settings_of(card)
     for each in cards:
         settled = resolve_settings(each, game) if card.sweep else settings
-        row = find_throughput(each.preset, card.budget.machine)
+        row = find_throughput(each.preset, card.budget.machine, card.id)
         given = inputs.inputs_of(each, game, settled, store, seed=card.seeds[0])
-        examples.append(_examples(each, given))
+        examples.append(examples_of_run(each, given))
         seconds.append(row.load_s + examples[-1] / row.per_s)
         found.append((row, settled.config.batch * learner_spec(each.learner).examples(given)))
     row, per_step = found[0]
@@ -159,7 +159,7 @@ def _tabulated(
     }
 
 
-def _examples(card: Card, given: Inputs) -> float:
+def examples_of_run(card: Card, given: Inputs) -> float:
     """Examples that a run trains on; without the data those that the card states."""
     chosen, config = learner_spec(card.learner), given.config
     per_step = config.batch * chosen.examples(given)
@@ -186,7 +186,7 @@ def _settings_of(card: Card) -> list[Card]:
 
 def _judging_s(card: Card) -> float:
     """Seconds of one evaluation, from earlier runs on this machine with an equal `eval`; else 0."""
-    asked = card.eval.model_dump() if card.eval else None
+    asked = card.eval.asked if card.eval else None
     known = [
         float(run.facts["cost"]["judging_s"])
         for run in prior.runs_in(prior.RUNS)

@@ -63,6 +63,7 @@ def evaluate_run(
         opponents=tuple(asked.opponents),
         delays=tuple(asked.delays),
         world=asked.world or card.world or "",
+        **{name: value for name in ("starts", "frames") if (value := getattr(asked, name))},
     )
     path = store.path if store is not None else None
     if asked.calibrate and path is not None:
@@ -99,7 +100,7 @@ def judge_run(
     try:
         progress("", 0, 0)
         report = evaluate_run(run, store, game, card, seed, progress)
-        judged = {"eval": report.metrics(), "judged": card.eval.model_dump()}
+        judged = {"eval": report.metrics(), "judged": card.eval.asked}
         if how := report.context.get("one_frame_ahead"):
             judged["evaluated"] = how
     except _BudgetSpentError as error:

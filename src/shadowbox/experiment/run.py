@@ -59,6 +59,9 @@ class RunOptions:
     session_s: float | None = None
     # called after each checkpoint with step, epoch and a function that writes events of the run
     after_save: Callable[[int, int, Note], None] | None = None
+    again: str = (
+        ""  # the command that resumes the run, where it is another than `run CARD --resume`
+    )
 
 
 def run_card(
@@ -180,6 +183,8 @@ class _CardRun:
     @property
     def again(self) -> str:
         """The command that resumes the card."""
+        if self.options.again:
+            return self.options.again
         words = ["shadowbox", "run", str(self.path), "--resume"]
         words += [
             word
@@ -336,7 +341,7 @@ def _evaluate(case: _CardRun, card: Card, place: Path, seed: int) -> bool:
     """
     if card.eval is None or not case.first:
         return True
-    if log.read_facts(place).get("judged") == card.eval.model_dump():
+    if log.read_facts(place).get("judged") == card.eval.asked:
         return True
     from shadowbox.experiment import evaluation
 

@@ -12,8 +12,9 @@ from shadowbox.cards import front_matter
 from shadowbox.errors import UsageError
 
 OWN = Path("throughput.yaml")
-BASES = ("stated", "measured")
+BASES = ("stated", "measured", "reckoned")
 TEXTS = ("preset", "machine", "basis", "date", "source")
+OPTIONAL = ("card",)
 NUMBERS = ("examples", "seconds", "load_s")
 
 
@@ -25,10 +26,11 @@ class _Throughput:
     machine: str
     examples: float  # that took `seconds`
     seconds: float
-    basis: str  # stated or measured
+    basis: str  # one of BASES
     date: str
     source: str
     load_s: float = 0.0  # before the first step
+    card: str = ""  # the only card it holds for, where a preset alone says too little
 
     @property
     def per_s(self) -> float:
@@ -37,14 +39,17 @@ class _Throughput:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for the estimate in a card."""
-        return {**asdict(self), "examples_per_s": round(self.per_s, 1)}
+        found = {**asdict(self), "examples_per_s": round(self.per_s, 1)}
+        return {name: value for name, value in found.items() if value or name != "card"}
 
 
-def find_throughput(preset: str, machine: str, own: Path = OWN) -> _Throughput:
-    """The row of a preset and a machine: of the working folder's table, else of this package's."""
-    for row in _rows(own):
-        if (row.preset, row.machine) == (preset, machine):
-            return row
+def find_throughput(preset: str, machine: str, card: str = "", own: Path = OWN) -> _Throughput:
+    """The row of a card or a preset and a machine: of the working folder's table, else of this package's."""
+    fits = [row for row in _rows(own) if (row.preset, row.machine) == (preset, machine)]
+    for name in (card, ""):
+        for row in fits:
+            if row.card == name:
+                return row
     raise UsageError(
         f"no throughput of preset '{preset}' on {machine} is known: add a row to {own} "
         f"(preset, machine, examples, seconds, basis: {' or '.join(BASES)}, date, source)"
@@ -71,9 +76,9 @@ def _parsed(text: str, source: str) -> Iterator[_Throughput]:
 def _row(row: Any, place: str) -> _Throughput:
     if not isinstance(row, Mapping):
         raise UsageError(f"{place} is {row!r:.60}, a map is needed")
-    if unknown := set(row) - {*TEXTS, *NUMBERS}:
+    if unknown := set(row) - {*TEXTS, *OPTIONAL, *NUMBERS}:
         raise UsageError(f"{place}: unknown key '{min(map(str, unknown))}'")
-    for name in TEXTS:
+    for name in (*TEXTS, *(name for name in OPTIONAL if name in row)):
         if not isinstance(row.get(name), str):
             raise UsageError(f"{place}: {name} is {row.get(name)!r:.60}, a text is needed")
     if row["basis"] not in BASES:
