@@ -44,7 +44,7 @@ class _Law:
 
     def at(self, operations: float) -> float:
         """Loss after so many operations."""
-        return self.offset + self.scale * (operations / self.reference) ** -self.exponent
+        return float(self.offset + self.scale * (operations / self.reference) ** -self.exponent)
 
 
 def operations_of(parameters: float, examples: float) -> float:
