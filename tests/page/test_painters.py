@@ -117,7 +117,7 @@ def test_every_column_of_any_schema(modules, schema):
     greeting = {
         "row_bytes": schema.row_dtype.itemsize,
         "columns": {key: _column(schema, column) for key, column in schema.columns.items()},
-        "scene": {"shapes": []},
+        "scene": {"shapes": [], "bounds": [0, 0, 1, 1]},
     }
     modules.evaluate(OPEN, [greeting, packed(schema, columns), []])
     theirs = modules.evaluate("[0, 1, 2].map((row) => rows.at(row))")

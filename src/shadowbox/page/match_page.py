@@ -19,6 +19,9 @@ from shadowbox.page.document import Html, part, shell
 MODULES = (
     "rows",
     "scene",
+    "pose",
+    "figure",
+    "effects",
     "motion",
     "paint",
     "parts",

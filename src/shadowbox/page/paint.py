@@ -6,6 +6,7 @@ Needs Pillow (the extra `pictures`), which is imported when something is painted
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from shadowbox.core.files import write_whole
-from shadowbox.core.scenes.grammar import Scene, Shape, evaluate
+from shadowbox.core.game import no_events
+from shadowbox.core.scenes.grammar import Scene, Shape
 from shadowbox.core.scenes.motion import Film
 from shadowbox.core.schema import Array
 from shadowbox.errors import UsageError, install_hint
@@ -26,6 +28,12 @@ PALETTES = {
         "ground": "#E9E6DC",
         "p1": "#2F7FC1",
         "p2": "#D9722E",
+        "shade": "#1C1F23",
+        "wood": "#8B6B43",
+        "steel": "#6F9C8C",
+        "iron": "#6B5F78",
+        "kill": "#C5362F",
+        "gold": "#B98200",
     },
     "dark": {
         "paper": "#14171A",
@@ -34,6 +42,12 @@ PALETTES = {
         "ground": "#23282D",
         "p1": "#2F7FC1",
         "p2": "#D9722E",
+        "shade": "#14171A",
+        "wood": "#A98A60",
+        "steel": "#8DB8A8",
+        "iron": "#9A8FA8",
+        "kill": "#E2635A",
+        "gold": "#E0A93A",
     },
 }
 SMOOTH = 2  # factor by which pictures are painted larger, then shrunk, for smooth edges
@@ -56,26 +70,29 @@ def paint(
 
     Shapes tagged in `hidden` are left out.
     """
-    shapes = [shape for shape in evaluate(scene, columns, events) if shape.get("tag") not in hidden]
+    happened = no_events() if events is None else events.copy()
+    happened["frame"] = 0  # the film is this one row
+    film = Film(scene, {key: values[None] for key, values in columns.items()}, happened)
+    shapes = [shape for shape in film.shapes(0) if shape.get("tag") not in hidden]
     return _picture(scene, columns, shapes, scene["bounds"], width, theme, (), "")
 
 
 def paint_frame(
     film: Film,
-    frame: int,
+    frame: float,
     *,
     width: int = 960,
     theme: str = "light",
     names: Sequence[str] = (),
     world: str = "",
 ) -> Array:
-    """Paint a frame of a match as the viewer shows it: trails, rings, camera and names.
+    """Paint a moment of a match as the viewer shows it: figures, trails, camera and names.
 
     The picture of a dream (a `world` that starts with "dream:") is labeled DREAM.
     """
     return _picture(
         film.scene,
-        film.row(frame),
+        film.row(int(frame)),
         film.shapes(frame),
         film.camera(frame),
         width,
@@ -153,46 +170,136 @@ def _pillow() -> tuple[Any, Any, Any]:
 
 
 def _color(name: str, colors: Mapping[str, str], alpha: float) -> tuple[int, int, int, int] | None:
-    """RGBA of a palette's name or of "#rrggbb", with opacity `alpha`; None for an empty name."""
+    """RGBA of a palette's name, "#rrggbb" or "a/b/share", with opacity; None for an empty name."""
     if not name or alpha <= 0:
         return None
-    text = colors.get(name, name)
-    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16), round(255 * min(alpha, 1.0))
+    red, green, blue = mixed(name, colors)
+    return red, green, blue, round(255 * min(alpha, 1.0))
+
+
+def mixed(name: str, colors: Mapping[str, str]) -> tuple[int, int, int]:
+    """RGB of a palette's name, of "#rrggbb", or of "a/b/share": that share of the way from a to b."""
+    first, *rest = name.split("/")
+    text = colors.get(first, first)
+    red, green, blue = (int(text[i : i + 2], 16) for i in (1, 3, 5))
+    if not rest:
+        return red, green, blue
+    second, share = mixed(rest[0], colors), float(rest[1])
+    pairs = zip((red, green, blue), second, strict=True)
+    red, green, blue = (math.floor(a + (b - a) * share + 0.5) for a, b in pairs)
+    return red, green, blue
 
 
 def _paint_shape(
     draw: Any, shape: Shape, colors: Mapping[str, str], scale: float, left: float, top: float
 ) -> None:
+    """Paint one shape; `scale` is pixels a unit of the picture that is painted larger."""
     alpha = float(shape.get("alpha", 1.0))
     fill, line = (_color(shape.get(name, ""), colors, alpha) for name in ("fill", "line"))
-    stroke = max(1, round(shape.get("width", 0.04) * scale)) if line else 0
-    x, y = (shape["x"] - left) * scale, (shape["y"] - top) * scale
-    if shape["shape"] == "polygon":
-        points = [(x + dx * scale, y + dy * scale) for dx, dy in shape["points"]]
-        draw.polygon(points, fill=fill, outline=line, width=max(stroke, 1))
+    if scale / SMOOTH < shape.get("from", 0) or (fill is None and line is None):
         return
-    if shape["shape"] == "text":
+    x, y = (shape["x"] - left) * scale, (shape["y"] - top) * scale
+    kind, rim = shape["shape"], _rim(shape, scale)
+    if kind == "path":
+        least = max(shape.get("least", 1) * SMOOTH, shape.get("width", 0.04) * scale)
+        points = [(x + dx * scale, y + dy * scale) for dx, dy in shape["points"]]
+        _stroke(draw, points, least + 2 * rim, line)
+    elif kind == "polygon":
+        points = [(x + dx * scale, y + dy * scale) for dx, dy in shape["points"]]
+        if rim >= 0:
+            draw.polygon(points, fill=fill)
+        if rim > 0:
+            _stroke(draw, [*points, points[0]], 2 * rim, fill)
+        elif rim < 0:
+            draw.polygon(_shrunk(points, -rim), fill=fill)
+        if line:
+            width = max(SMOOTH, shape.get("width", 0.04) * scale)
+            _stroke(draw, [*points, points[0]], width, line)
+    elif kind == "text":
         anchor = {"left": "lm", "right": "rm"}.get(shape.get("align", ""), "mm")
         font = _font(shape["size"] * scale)
         draw.text((x, y), _words(shape["text"]), fill=fill, anchor=anchor, font=font)
+    elif kind == "dots":
+        _paint_dots(draw, shape, fill, scale, (x, y))
+    else:
+        _paint_round(draw, shape, (fill, line), scale, (x, y), rim)
+
+
+def _rim(shape: Shape, scale: float) -> float:
+    """Pixels by which a shape is wider on each side; negative: narrower."""
+    units, least = shape.get("rim", (0.0, 0.0))
+    sign = -1 if units < 0 else 1
+    return float(sign * max(abs(units) * scale, abs(least) * SMOOTH))
+
+
+def _stroke(draw: Any, points: Sequence[tuple[float, float]], width: float, color: Any) -> None:
+    """Line through points with round ends and joints."""
+    half = width / 2
+    if half <= 0:
         return
-    if shape["shape"] == "circle":
-        half_w = half_h = shape["r"] * scale
+    for i, (x, y) in enumerate(points):
+        if half > 0.5 and (color[3] == 255 or len(points) > 2):
+            draw.ellipse((x - half, y - half, x + half - 1, y + half - 1), fill=color)
+        if i:
+            a, b = points[i - 1]
+            long = math.hypot(x - a, y - b)
+            if long:
+                nx, ny = (b - y) / long * half, (x - a) / long * half
+                corners = [(a + nx, b + ny), (x + nx, y + ny), (x - nx, y - ny), (a - nx, b - ny)]
+                draw.polygon([(cx - 0.5, cy - 0.5) for cx, cy in corners], fill=color)
+
+
+def _shrunk(points: Sequence[tuple[float, float]], by: float) -> list[tuple[float, float]]:
+    """Points moved towards their middle."""
+    mx, my = (sum(p[i] for p in points) / len(points) for i in (0, 1))
+    out = []
+    for x, y in points:
+        long = math.hypot(x - mx, y - my) or 1
+        share = max(0.0, 1 - by / long)
+        out.append((mx + (x - mx) * share, my + (y - my) * share))
+    return out
+
+
+def _paint_dots(draw: Any, shape: Shape, fill: Any, scale: float, at: tuple[float, float]) -> None:
+    width, height = draw.im.size
+    r, step = max(shape["r"] * scale, 0.9 * SMOOTH), shape["step"]
+    for i in range(math.floor(shape["w"] / step + 1e-9) + 1):
+        x = at[0] + (i * step - shape["w"] / 2) * scale
+        if not -r < x < width + r:
+            continue
+        for j in range(math.floor(shape["h"] / step + 1e-9) + 1):
+            y = at[1] + (j * step - shape["h"] / 2) * scale
+            if -r < y < height + r:
+                draw.ellipse((x - r, y - r, x + r - 1, y + r - 1), fill=fill)
+
+
+def _paint_round(
+    draw: Any,
+    shape: Shape,
+    colors: tuple[Any, Any],
+    scale: float,
+    at: tuple[float, float],
+    rim: float,
+) -> None:
+    """Paint a rectangle, circle or capsule."""
+    fill, line = colors
+    (x, y), kind = at, shape["shape"]
+    if kind == "circle":
+        half_w = half_h = max(shape["r"] * scale, shape.get("least", 0) * SMOOTH) + rim
     else:
         half_w, half_h = shape["w"] * scale / 2, shape["h"] * scale / 2
-    if half_w < 0.5 and half_h < 0.5:
+    if min(half_w, half_h) < 0.5:
         return
+    stroke = max(1, round(shape.get("width", 0.04) * scale)) if line else 0
     out = stroke / 2  # the browser draws a line centered on the edge, Pillow inside it
-    box = (x - half_w - out, y - half_h - out, x + half_w + out, y + half_h + out)
-    match shape["shape"]:
-        case "rect":
-            draw.rectangle(box, fill=fill, outline=line, width=stroke)
-        case "circle":
-            draw.ellipse(box, fill=fill, outline=line, width=stroke)
-        case "capsule":
-            draw.rounded_rectangle(
-                box, radius=min(half_w, half_h) + out, fill=fill, outline=line, width=stroke
-            )
+    box = (x - half_w - out, y - half_h - out, x + half_w + out - 1, y + half_h + out - 1)
+    if kind == "rect":
+        draw.rectangle(box, fill=fill, outline=line, width=stroke)
+    elif kind == "circle":
+        draw.ellipse(box, fill=fill, outline=line, width=stroke)
+    else:
+        round_by = min(half_w, half_h) + out
+        draw.rounded_rectangle(box, radius=round_by, fill=fill, outline=line, width=stroke)
 
 
 def _words(value: Any) -> str:

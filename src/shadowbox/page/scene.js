@@ -19,20 +19,27 @@ const LOOPS = new Set(["shape", "each", "for", "on", "if"]);
  * @returns {Shape[]}
  */
 export function evaluate(scene, columns, events = []) {
+  return keyed(scene, columns, events).map(([, shape]) => shape);
+}
+
+/**
+ * Shapes with keys that are the same in other rows: number of the shape, slot, turn of its loop.
+ * @param {(shape: any) => boolean} [wanted]
+ * @returns {[string, Shape, number][]}  key, shape, slot
+ */
+export function keyed(scene, columns, events = [], wanted = () => true) {
   const out = [];
-  for (const shape of scene.shapes) {
-    for (const scope of scopes(
-      shape,
-      { scene, columns, slot: 0, item: null, event: null },
-      events,
-    )) {
-      if ("if" in shape && !holds(value(shape.if, scope))) continue;
+  scene.shapes.forEach((shape, number) => {
+    if (!wanted(shape)) return;
+    const base = { scene, columns, slot: 0, item: null, event: null };
+    scopes(shape, base, events).forEach((scope, turn) => {
+      if ("if" in shape && !holds(value(shape.if, scope))) return;
       const drawn = { shape: shape.shape };
       for (const name of Object.keys(shape))
         if (!LOOPS.has(name)) drawn[name] = value(shape[name], scope);
-      out.push(drawn);
-    }
-  }
+      out.push([`${number} ${scope.slot} ${turn}`, drawn, scope.slot]);
+    });
+  });
   return out;
 }
 
@@ -61,7 +68,8 @@ function value(given, scope) {
   if (typeof given !== "object") return given;
   if ("field" in given) {
     const slots = scope.columns[given.field];
-    return slots[given.slot ?? Math.min(scope.slot, slots.length - 1)];
+    const slot = Math.max(Math.trunc(Number(value(given.slot ?? scope.slot, scope))), 0);
+    return slots[slot === scope.slot ? Math.min(slot, slots.length - 1) : slot];
   }
   if ("slot" in given) return scope.slot;
   if ("item" in given) return scope.item[given.item];

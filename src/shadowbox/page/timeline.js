@@ -7,6 +7,7 @@ import { button, clock, el, plain, say } from "./parts.js";
 // marks of event kinds, in turn, where the scene has no `marks`
 const SHAPES = ["tick", "cross", "diamond", "ring", "square", "dot"];
 const SIZE = 4; // px, half a mark
+const POINTS = 400; // of a curve
 const INSET = 8; // px between the first or last frame and the edge (the same in viewer.css)
 
 /** @typedef {import("./scene.js").Event} Event */
@@ -189,4 +190,17 @@ function drawMark(context, mark, x, y) {
     if (mark === "ring") context.stroke();
     else context.fill();
   }
+}
+
+/** Each player's first number of the scene over time, as shares of `danger` or the maximum. */
+export function curves(hello, rows) {
+  const entry = (hello.scene.hud ?? []).find((one) => one.as === "number");
+  if (!entry || rows.length < 2) return [];
+  const count = Math.min(POINTS, rows.length);
+  const at = (i) => Math.floor((i / count) * rows.length);
+  const values = hello.players.map((_, player) =>
+    Array.from({ length: count }, (_, i) => Number(rows.value(entry.field, at(i), player))),
+  );
+  const most = values.flat().reduce((larger, one) => Math.max(larger, one), entry.danger ?? 0) || 1;
+  return values.map((curve) => curve.map((one) => one / most));
 }

@@ -14,18 +14,17 @@
 import { helpList, sentence, verdict } from "./captions.js";
 import { mind } from "./mind.js";
 import { Film } from "./motion.js";
-import { PALETTES, paint, words } from "./paint.js";
+import { PALETTES, paint, words, you } from "./paint.js";
 import { pad } from "./pads.js";
 import { button, clock, el, icon, plain, say } from "./parts.js";
 import { Rows } from "./rows.js";
 import { side } from "./side.js";
-import { Timeline } from "./timeline.js";
+import { Timeline, curves } from "./timeline.js";
 
 const SPEEDS = [0.125, 0.25, 0.5, 1, 2, 4, 8];
 const BEHIND = 3; // frames that a live picture stays behind the newest row; attribute `behind`
 const TOO_LATE = 2; // seconds behind the newest row at which the picture jumps to it
 const CAPTION_FRAMES = 24; // frames for which the caption names an event
-const POINTS = 400; // of a curve on the timeline
 
 export class MatchViewer extends HTMLElement {
   connectedCallback() {
@@ -96,6 +95,7 @@ export class MatchViewer extends HTMLElement {
     const exact = events.map((event) => ({ ...event, value: Math.fround(event.value) }));
     for (const event of exact)
       this.events.set(event.frame, [...(this.events.get(event.frame) ?? []), event]);
+    this.film.noticed();
     this.timeline.add(exact);
     this.#grown();
   }
@@ -180,16 +180,15 @@ export class MatchViewer extends HTMLElement {
     const passed = Math.max(0, Math.min((now - this.then) / 1000, 0.5)) * this.hello.fps;
     this.then = now;
     this.ticking = requestAnimationFrame((next) => this.#tick(next));
-    const before = this.frame;
     if (this.following && !this.ended) {
       const lag = this.last - this.position;
       if (lag > TOO_LATE * this.hello.fps) this.position = this.last - this.behind;
-      else if (this.behind === 0) this.position = this.last;
+      else if (this.behind === 0) this.position = Math.max(this.position + passed, this.last - 1);
       else this.position += passed * Math.max(0, 1 + (lag - this.behind) / 10);
     } else this.position += passed * this.speed;
     this.position = Math.min(this.position, this.last);
     if (this.position >= this.last && (this.ended || !this.live)) this.pause();
-    else if (this.frame !== before) this.#draw();
+    else this.#draw(false);
   }
 
   // ---- elements ----
@@ -314,7 +313,7 @@ export class MatchViewer extends HTMLElement {
     if (!now && performance.now() - this.painted < 500) return;
     this.painted = performance.now();
     this.timeline.show(this.frame, this.last);
-    this.timeline.paint(this.#curves());
+    this.timeline.paint(curves(this.hello, this.rows));
     if (now) this.#draw();
   }
 
@@ -328,23 +327,36 @@ export class MatchViewer extends HTMLElement {
     this.#draw();
   }
 
-  #draw() {
+  /** Paint the stage at the present position; the texts follow when the frame is another. */
+  #draw(now = true) {
     if (!this.rows?.length) return;
+    const { position, hello } = this;
     const moving = !this.still.matches;
-    const columns = this.rows.at(this.frame);
-    const shapes = this.film.shapes(this.frame, { trails: this.trails && moving, rings: moving });
+    const at = moving || !this.playing ? position : this.frame;
+    const shapes = this.film.shapes(at, { trails: this.trails && moving, rings: moving });
     this.drawn = shapes.filter((shape) => this.boxes || shape.tag !== "hitbox");
-    const box = moving ? this.film.camera(this.frame) : this.hello.scene.bounds;
-    paint(
-      this.canvas.getContext("2d"),
-      this.drawn,
-      box,
-      PALETTES[this.dark.matches ? "dark" : "light"],
-    );
+    const box = moving ? this.film.camera(at) : hello.scene.bounds;
+    const palette = PALETTES[this.dark.matches ? "dark" : "light"];
+    const ratio = window.devicePixelRatio || 1;
+    const shake = moving && this.hasAttribute("shake") ? this.film.shake(at) : [0, 0];
+    const context = this.canvas.getContext("2d");
+    paint(context, [...this.drawn, ...this.#marks(at, box, ratio)], box, palette, { ratio, shake });
+    if (!now && this.frame === this.shown) return;
+    this.shown = this.frame;
+    const columns = this.rows.at(this.frame);
     for (const part of [...this.sides, ...this.pads]) part.show(columns);
     this.timeline.show(this.frame, this.last);
     this.mind.show(this.frame, this.last);
     this.#words();
+  }
+
+  /** The mark above one's own figure: attribute you="SEAT". */
+  #marks(at, box, ratio) {
+    if (!this.hasAttribute("you")) return [];
+    const seat = Number(this.getAttribute("you"));
+    const { width, height } = this.canvas;
+    const scale = Math.min(width / (box[2] - box[0]), height / (box[3] - box[1])) / ratio;
+    return this.film.places(at).flatMap((figure) => (figure.slot === seat ? you(figure, scale) : []));
   }
 
   #words() {
@@ -379,21 +391,6 @@ export class MatchViewer extends HTMLElement {
       if (event) return sentence(event, this.hello);
     }
     return "";
-  }
-
-  /** Each player's first number of the scene over time, as shares of `danger` or the maximum. */
-  #curves() {
-    const entry = (this.hello.scene.hud ?? []).find((one) => one.as === "number");
-    const { rows } = this;
-    if (!entry || rows.length < 2) return [];
-    const count = Math.min(POINTS, rows.length);
-    const at = (i) => Math.floor((i / count) * rows.length);
-    const curves = this.hello.players.map((_, player) =>
-      Array.from({ length: count }, (_, i) => Number(rows.value(entry.field, at(i), player))),
-    );
-    const most =
-      curves.flat().reduce((larger, value) => Math.max(larger, value), entry.danger ?? 0) || 1;
-    return curves.map((curve) => curve.map((value) => value / most));
   }
 }
 

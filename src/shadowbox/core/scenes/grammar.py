@@ -13,15 +13,22 @@ Painters know this grammar and no game. A scene is plain JSON:
                  of each kind that a timeline shows
     camera       {keep: [left, top, right, bottom], margin}: follow the shapes tagged `body`;
                  `keep` is always in the picture
+    figures      {name: figure table}: bones, poses and moves (core/scenes/pose.py)
 
     shape        {"shape": kind, attribute: value, ...}
       rect, capsule  x, y (center), w, h       circle  x, y, r
       text           x, y, text, size, align ("left", "right" of x; else centered)
-      polygon        x, y, points [[dx, dy], ...]
-      all            fill, line (colors: "#rrggbb" or a name of the painter's palette), width,
-                     alpha (0 .. 1), tag
-      tag            "hitbox" can be hidden; "body" and "ring" also show in later rows
-                     (core/scenes/motion.py)
+      polygon, path  x, y, points [[dx, dy], ...]; a path is a stroke with round ends
+      dots           x, y, w, h, r: a dot every `step` in both directions
+      hatch          x, y, w, h: slanted lines `step` apart
+      figure         x, y, figure (a name of `figures`), side (1 or -1), state, age, move, clock
+                     (frame of the move), gear, grounded, vx, vy; size, wears (0: a ribbon, 1: a
+                     crest), charge, flip, hollow, shield, floors [[left, right, top], ...]
+      impact, burst  x, y, size: a hit (count, toward [x, y], ahead, power) and a knock-out (box)
+      all            fill, line (colors: "#rrggbb", a name of the painter's palette, or
+                     "a/b/share" between two of them), width, alpha (0 .. 1), tag
+      tag            "hitbox" can be hidden; "body" and "ring" also show in later rows. Figures,
+                     impacts, bursts and hatches become simpler shapes (core/scenes/motion.py)
       "each": group      once for each slot of the group
       "for": value       once for each element of a list, after `each`
       "on": event kind   once for each such event of the row, at the slot of its `other` player
@@ -29,7 +36,7 @@ Painters know this grammar and no game. A scene is plain JSON:
       "if": value        only where this is neither 0 nor false
 
     value        a number, string or boolean: itself
-      {"field": "group/name"}              of the current slot ("slot": n for another; slot 0
+      {"field": "group/name"}              of the current slot ("slot": value for another; slot 0
                                            outside `each` and `on`)
       {"slot": true}                       number of the current slot
       {"item": i}                          part i of the current element of `for`
@@ -41,18 +48,20 @@ Painters know this grammar and no game. A scene is plain JSON:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from shadowbox.core.game import EVENT
+from shadowbox.core.scenes.pose import problems as figure_problems
 from shadowbox.core.schema import Array, Schema
 from shadowbox.errors import SchemaError
 
 Scene = Mapping[str, Any]
 Shape = dict[str, Any]
+Key = tuple[int, int, int]  # number of the shape in its scene, slot, turn of its loop
 
 _SIZES = {
     "rect": ("x", "y", "w", "h"),
@@ -60,6 +69,21 @@ _SIZES = {
     "circle": ("x", "y", "r"),
     "polygon": ("x", "y", "points"),
     "text": ("x", "y", "text", "size"),
+    "path": ("x", "y", "points"),
+    "dots": ("x", "y", "w", "h", "step", "r"),
+    "hatch": ("x", "y", "w", "h", "step", "line", "width"),
+    "figure": (
+        *("x", "y", "figure", "side", "state", "age", "move", "clock"),
+        *("gear", "grounded", "vx", "vy", "fill"),
+    ),
+    "impact": ("x", "y", "size", "count", "toward", "fill"),
+    "burst": ("x", "y", "size", "box", "fill"),
+}
+_OPTIONAL = {
+    "text": ("align",),
+    "path": ("least",),
+    "figure": ("size", "wears", "charge", "flip", "hollow", "shield", "floors"),
+    "impact": ("ahead", "power"),
 }
 _STYLES = ("fill", "line", "width", "alpha", "tag")
 _ALIGNED = ("left", "right")
@@ -83,17 +107,29 @@ def evaluate(
     scene: Scene, columns: Mapping[str, Array], events: Array | None = None
 ) -> list[Shape]:
     """Shapes of one row of columns [slots] and its events [E], with plain values."""
-    out: list[Shape] = []
-    for shape in scene["shapes"]:
-        for scope in _scopes(shape, _Scope(scene, columns), () if events is None else events):
+    return [shape for _, shape in keyed(scene, columns, events)]
+
+
+def keyed(
+    scene: Scene,
+    columns: Mapping[str, Array],
+    events: Array | None = None,
+    wanted: Callable[[Mapping[str, Any]], bool] = lambda shape: True,
+) -> list[tuple[Key, Shape]]:
+    """Shapes as `evaluate` gives them, each with a key that is the same in other rows."""
+    out: list[tuple[Key, Shape]] = []
+    for number, shape in enumerate(scene["shapes"]):
+        if not wanted(shape):
+            continue
+        scopes = _scopes(shape, _Scope(scene, columns), () if events is None else events)
+        for turn, scope in enumerate(scopes):
             if "if" in shape and not _value(shape["if"], scope):
                 continue
-            out.append(
-                {
-                    "shape": shape["shape"],
-                    **{key: _value(v, scope) for key, v in shape.items() if key not in _LOOPS},
-                }
-            )
+            drawn = {
+                "shape": shape["shape"],
+                **{key: _value(v, scope) for key, v in shape.items() if key not in _LOOPS},
+            }
+            out.append(((number, scope.slot, turn), drawn))
     return out
 
 
@@ -135,7 +171,8 @@ def _value(value: Any, scope: _Scope) -> Any:
         return value
     if "field" in value:
         values = scope.columns[value["field"]]
-        return values[value.get("slot", min(scope.slot, len(values) - 1))].item()
+        slot = max(int(_value(value.get("slot", scope.slot), scope)), 0)
+        return values[min(slot, len(values) - 1) if slot == scope.slot else slot].item()
     if "slot" in value:
         return scope.slot
     if "item" in value:
@@ -183,6 +220,8 @@ def _problems(scene: Scene, schema: Schema) -> Iterator[str]:
             yield f"hud: field must name a per-player column (got '{entry.get('field')}')"
         if entry.get("as") not in _HUD:
             yield f"hud: as must be one of {', '.join(_HUD)} (got '{entry.get('as')}')"
+    for name, table in scene.get("figures", {}).items():
+        yield from (f"figure {name}: {problem}" for problem in figure_problems(table))
     for i, shape in enumerate(scene.get("shapes", ())):
         yield from (f"shape {i}: {problem}" for problem in _shape_problems(shape, scene, schema))
 
@@ -200,8 +239,10 @@ def _shape_problems(shape: Mapping[str, Any], scene: Scene, schema: Schema) -> I
     yield from (
         f"a {kind} has no '{name}'"
         for name in shape
-        if name not in (*_SIZES[kind], *_STYLES, *_LOOPS, *(("align",) if kind == "text" else ()))
+        if name not in (*_SIZES[kind], *_STYLES, *_LOOPS, *_OPTIONAL.get(kind, ()))
     )
+    if kind == "figure" and shape.get("figure") not in scene.get("figures", {}):
+        yield f"figure must name one of figures (got '{shape.get('figure')}')"
     if shape.get("align", "left") not in _ALIGNED:
         yield f"align must be one of {', '.join(_ALIGNED)} (got '{shape['align']}')"
     if "each" in shape and shape["each"] not in {group.name for group in schema.groups}:
@@ -225,6 +266,7 @@ def _value_problems(
         case {"field": str(key)}:
             if key not in schema.columns:
                 yield f"no column '{key}'"
+            parts = [value["slot"]] if "slot" in value else ()
         case {"slot": True}:
             pass
         case {"item": int()}:

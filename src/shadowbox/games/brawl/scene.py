@@ -9,33 +9,24 @@ from typing import Any
 
 from shadowbox.games.brawl import rules
 from shadowbox.games.brawl.arsenal import ARSENAL
+from shadowbox.games.brawl.figures.body import fighter
 from shadowbox.games.brawl.moves import Move
 from shadowbox.games.brawl.schema import EVENTS, MOVES, STAGES, STATES, STOCKS, WEAPONS
 
-_BODY_W, _BODY_H = 2 * rules.HURT_R, 2 * (rules.HURT_R + rules.HURT_H)
-
-# A state tints the core of a fighter, while the rim keeps the color of the seat; "" draws no tint.
-_TINTS = {
-    "stun": "#FFD84A",
-    "dodge": "#FFFFFF",
-    "attack": "#B3261E",
-    "dash": "#8FD3FF",
-    "backdash": "#8FD3FF",
-    "taunt": "#C79BFF",
-}
-_RED, _GOLD, _WOOD, _STEEL, _IRON = "#D0342C", "#E0A100", "#8B6B43", "#6F9C8C", "#7A6A8F"
 _BOX = ("x", "y", "w", "h")
+_KO_SEEN = 24  # frames for which the camera stays with a knock-out
 
-# The pieces of a weapon, drawn in order: a spear is long and thin with a pointed head, a hammer
-# short with a heavy head.
-_SHAFTS = {"spear": [0.5, 0.12, 2.1, 0.1, _WOOD], "hammer": [0.55, 0.05, 1.1, 0.13, _WOOD]}
-_BANDS = {"spear": [1.2, 0.12, 0.1, 0.2, _STEEL], "hammer": [1.15, 0.05, 0.5, 0.74, _IRON]}
-# x of its base, y, length, half its breadth, color
-_TIPS = {"spear": (1.5, 0.12, 0.55, 0.17, _STEEL)}
+# Weapons on the stage, drawn in order: a spear is long and thin with a pointed head, a hammer short
+# with a heavy head. [x, y, w, h, color], and of a point [x of its base, y, length, half its breadth]
+_PIECES = {
+    "spear": [[-0.1, 0.0, 1.7, 0.075, "wood"]],
+    "hammer": [[-0.1, 0.0, 1.2, 0.095, "wood"], [0.53, -0.12, 0.36, 0.54, "iron"]],
+}
+_TIPS = {"spear": [[0.65, 0.0, 0.5, 0.1, "steel"]]}
 
 
-def _field(name: str) -> dict[str, Any]:
-    return {"field": name}
+def _field(name: str, slot: int | None = None) -> dict[str, Any]:
+    return {"field": name} if slot is None else {"field": name, "slot": slot}
 
 
 def _look_up(table: str, *at: Any) -> dict[str, Any]:
@@ -66,11 +57,7 @@ _SEAT = _look_up("seat", {"slot": True})
 _SIDE = _look_up("side", _field("player/facing_right"))
 _IN = _look_up("in", _field("player/state"))
 _AT = {"each": "player", "x": _field("player/x"), "y": _field("player/y")}
-
-
-def _beside(shape: str, **attributes: Any) -> dict[str, Any]:
-    """Shape for each fighter who is not out, at the fighter's position."""
-    return {"shape": shape, "if": _IN, **_AT, **attributes}
+_BLAST = [-rules.BLAST_X, -rules.BLAST_Y, rules.BLAST_X, rules.BLAST_Y]
 
 
 def _parts(table: str, *at: Any, **attributes: Any) -> dict[str, Any]:
@@ -88,43 +75,39 @@ def _parts(table: str, *at: Any, **attributes: Any) -> dict[str, Any]:
     }
 
 
-def _tip(group: str, side: Any, **attributes: Any) -> dict[str, Any]:
-    """Head of a spear, in a hand or on the stage."""
-    base, y, length, half = ({"item": i} for i in range(4))
-    return {
-        "shape": "polygon",
-        "each": group,
-        "for": _look_up("tips", _field(f"{group}/weapon")),
-        "x": {"sum": [_field(f"{group}/x"), {"product": [side, base]}]},
-        "y": {"sum": [_field(f"{group}/y"), y]},
-        "points": [[0, {"product": [-1, half]}], [{"product": [side, length]}, 0], [0, half]],
-        "fill": {"item": 4},
-        "line": "ink",
-        "width": 0.03,
-        **attributes,
-    }
+def _line(x: float, y: float, w: float, h: float) -> dict[str, Any]:
+    """Dotted line of the blast zone."""
+    place = {"x": x, "y": y, "w": w, "h": h, "step": 0.4, "r": 0.05}
+    return {"shape": "dots", **place, "fill": "kill", "tag": "blast"}
 
 
 _STAGE_SHAPES: list[dict[str, Any]] = [
     {
-        "shape": "rect",
+        "shape": "dots",  # squared paper, so that speed and height can be read
         "x": 0,
         "y": 0,
-        "w": 2 * rules.BLAST_X,
-        "h": 2 * rules.BLAST_Y,
-        "line": _RED,
-        "width": 0.06,
-        "alpha": 0.4,
-        "tag": "blast",
+        "w": 4 * rules.BLAST_X,
+        "h": 4 * rules.BLAST_Y,
+        "step": 1,
+        "r": 0.028,
+        "fill": "line",
     },
+    *(_line(0, side * rules.BLAST_Y, 2 * rules.BLAST_X, 0) for side in (-1, 1)),
+    *(_line(side * rules.BLAST_X, 0, 0, 2 * rules.BLAST_Y) for side in (-1, 1)),
+    *(
+        {
+            "shape": shape,
+            "for": _look_up("blocks", _field("match/stage")),
+            **{name: {"item": i} for i, name in enumerate(_BOX)},
+            **style,
+        }
+        for shape, style in (
+            ("rect", {"fill": "ground"}),
+            ("hatch", {"line": "ground/ink/0.075", "width": 0.035, "step": 0.6}),
+        )
+    ),
     {
-        "shape": "rect",
-        "for": _look_up("blocks", _field("match/stage")),
-        **{name: {"item": i} for i, name in enumerate(_BOX)},
-        "fill": "ground",
-    },
-    {
-        "shape": "rect",  # the upper edge of a block
+        "shape": "capsule",  # the upper edge of a block
         "for": _look_up("edges", _field("match/stage")),
         **{name: {"item": i} for i, name in enumerate(_BOX)},
         "fill": "ink",
@@ -139,86 +122,90 @@ _STAGE_SHAPES: list[dict[str, Any]] = [
     },
 ]
 
+_ITEM: dict[str, Any] = {"each": "item", "if": _field("item/alive")}
 _ITEM_SHAPES: list[dict[str, Any]] = [
     {
-        "shape": "circle",  # a glow around items
-        "each": "item",
-        "if": _field("item/alive"),
+        "shape": "path",  # a chevron above a weapon on the stage
+        **_ITEM,
         "x": _field("item/x"),
-        "y": _field("item/y"),
-        "r": 0.6,
-        "fill": _GOLD,
-        "alpha": 0.18,
+        "y": {"sum": [_field("item/y"), -0.6]},
+        "points": [[-0.17, -0.17], [0, 0], [0.17, -0.17]],
+        "line": "gold",
+        "width": 0.07,
+        "least": 2,
     },
     {
         "shape": "rect",
-        "each": "item",
-        "if": _field("item/alive"),
+        **_ITEM,
         "for": _look_up("pieces", _field("item/weapon")),
-        "x": {"sum": [_field("item/x"), {"item": 0}, -0.6]},
-        "y": {"sum": [_field("item/y"), {"item": 1}, -0.1]},
+        "x": {"sum": [_field("item/x"), {"item": 0}]},
+        "y": {"sum": [_field("item/y"), {"item": 1}]},
         "w": {"item": 2},
         "h": {"item": 3},
         "fill": {"item": 4},
-        "line": "ink",
-        "width": 0.03,
     },
-    _tip(
-        "item",
-        1,
-        **{
-            "if": _field("item/alive"),
-            "x": {"sum": [_field("item/x"), {"item": 0}, -0.6]},
-            "y": _field("item/y"),
-        },
-    ),
+    {
+        "shape": "polygon",
+        **_ITEM,
+        "for": _look_up("tips", _field("item/weapon")),
+        "x": {"sum": [_field("item/x"), {"item": 0}]},
+        "y": {"sum": [_field("item/y"), {"item": 1}]},
+        "points": [[0, {"product": [-1, {"item": 3}]}], [{"item": 2}, 0], [0, {"item": 3}]],
+        "fill": {"item": 4},
+    },
 ]
 
 _FIGHTER_SHAPES: list[dict[str, Any]] = [
-    _beside(
-        "polygon",  # a wedge that shows the facing
-        points=[
-            [{"product": [0.1, _SIDE]}, -0.48],
-            [{"product": [0.92, _SIDE]}, 0],
-            [{"product": [0.1, _SIDE]}, 0.48],
-        ],
-        fill=_SEAT,
-        line="ink",
-        width=0.06,
-    ),
-    _beside("capsule", w=_BODY_W, h=_BODY_H, fill=_SEAT, line="ink", width=0.06, tag="body"),
-    _beside(
-        "capsule",
-        w=_BODY_W - 0.36,
-        h=_BODY_H - 0.36,
-        fill=_look_up("tint", _field("player/state")),
-        alpha=_look_up("tinted", _field("player/state")),
-    ),
-    _parts(
-        "pieces", _field("player/weapon"), **{"if": _IN}, fill={"item": 4}, line="ink", width=0.03
-    ),
-    _tip("player", _SIDE, **{"if": _IN}),
-    _beside(
-        "circle", r={"product": [0.04, _field("player/charge")]}, line=_GOLD, width=0.1, alpha=0.8
-    ),
     {
-        "shape": "circle",
-        "each": "player",
-        "if": _field("player/shield"),
-        "x": _field("player/x"),
-        "y": _field("player/y"),
-        "r": 0.95,
+        "shape": "figure",
+        **_AT,
+        "if": _IN,
+        "figure": "fighter",
         "fill": _SEAT,
-        "line": _SEAT,
-        "width": 0.08,
-        "alpha": 0.3,
+        "wears": {"slot": True},
+        "side": _SIDE,
+        "state": _look_up("states", _field("player/state")),
+        "move": _look_up("moves", _field("player/move")),
+        "gear": _look_up("weapons", _field("player/weapon")),
+        "clock": _field("player/move_frame"),
+        **{name: _field(f"player/{name}") for name in ("age", "vx", "vy", "grounded", "charge")},
+        "shield": _field("player/shield"),
+        "hollow": _look_up("hollow", _field("player/state")),
+        # frames left of an air jump, in which the body flips; none before the first of them
+        "flip": {
+            "product": [
+                _field("player/jump_cooldown"),
+                _look_up("flips", _field("player/air_jumps")),
+            ]
+        },
+        "floors": {"sum": []},
+        "tag": "body",
     },
-    _beside(
-        "text",
-        y={"sum": [_field("player/y"), -1.05]},
-        text=_look_up("label", {"slot": True}),
-        size=0.55,
-        fill="ink",
+    {
+        "shape": "circle",  # the camera stays with a knock-out for a moment
+        **_AT,
+        "if": {
+            "product": [
+                _look_up("out", _field("player/state")),
+                _look_up("seen", _field("player/age")),
+            ]
+        },
+        "x": {"max": [-rules.BLAST_X, {"min": [rules.BLAST_X, _field("player/x")]}]},
+        "y": {"max": [-rules.BLAST_Y, {"min": [rules.BLAST_Y, _field("player/y")]}]},
+        "r": 0,
+        "tag": "body",
+    },
+]
+_PLATFORM_TOP = [
+    {"sum": [_field("platform/x", 0), -rules.PLATFORM_W]},
+    {"sum": [_field("platform/x", 0), rules.PLATFORM_W]},
+    {"sum": [_field("platform/y", 0), -rules.PLATFORM_H]},
+]
+_FIGHTER_SHAPES[0]["floors"] = [
+    _PLATFORM_TOP,
+    *(
+        [{"table": "tops", "at": [_field("match/stage", 0), n, i]} for i in range(3)]
+        for n in (0, 1)
     ),
 ]
 
@@ -230,21 +217,30 @@ _STRIKE_SHAPES: list[dict[str, Any]] = [
         _field("player/move_frame"),
         **{"if": _look_up("attacks", _field("player/state"))},
         tag="hitbox",
-        fill=_RED,
-        line=_RED,
-        width=0.04,
-        alpha=0.35,
+        fill="kill",
+        line="kill",
+        width=0.03,
+        alpha=0.2,
     ),
     {
-        "shape": "circle",
+        "shape": "impact",
         "on": "hit",
         "x": _field("player/x"),
         "y": _field("player/y"),
-        "r": {"sum": [0.5, {"product": [0.05, {"event": "value"}]}]},
-        "line": _RED,
-        "width": 0.14,
-        "alpha": 0.9,
-        "tag": "ring",
+        "toward": [{**_field(f"player/{axis}"), "slot": {"event": "player"}} for axis in "xy"],
+        "ahead": 0.3,
+        "size": {"sum": [0.3, {"product": [0.024, {"event": "value"}]}]},
+        "count": {"product": [0.25, {"event": "value"}]},
+        "power": {"event": "value"},
+        "fill": _look_up("seat", {"event": "player"}),
+    },
+    {
+        "shape": "burst",
+        "on": "knockout",
+        **{axis: {**_field(f"player/{axis}"), "slot": {"event": "player"}} for axis in "xy"},
+        "size": 1,
+        "box": _BLAST,
+        "fill": _look_up("seat", {"event": "player"}),
     },
 ]
 
@@ -256,7 +252,7 @@ SCENE: dict[str, Any] = {
         rules.BLAST_X + 0.9,
         rules.BLAST_Y + 0.4,
     ],
-    "camera": {"keep": [-5.5, -1, 5.5, 3.5], "margin": 2.5},
+    "camera": {"keep": [-4, 0, 4, 3.2], "margin": 2},
     "event_kinds": list(EVENTS),
     "marks": {"hit": "tick", "knockout": "cross", "pickup": "diamond"},
     "hud": [
@@ -265,21 +261,26 @@ SCENE: dict[str, Any] = {
     ],
     "tables": {
         "seat": ["p1", "p2"],
-        "label": ["P1", "P2"],
         "side": [-1, 1],
         "blocks": [_blocks(stage) for stage in STAGES],
         "edges": [
-            [[x, y - h / 2 + 0.08, w, 0.16] for x, y, w, h in _blocks(stage)] for stage in STAGES
+            [[x, y - h / 2 + 0.075, w + 0.1, 0.15] for x, y, w, h in _blocks(stage)]
+            for stage in STAGES
         ],
         "in": [state != "ko" for state in STATES],
-        "tint": [_TINTS.get(state, "") for state in STATES],
-        "tinted": [state in _TINTS for state in STATES],
         "attacks": [state == "attack" for state in STATES],
         "boxes": [[_boxes(ARSENAL[weapon].get(move)) for move in MOVES] for weapon in WEAPONS],
-        "pieces": [
-            [part[weapon] for part in (_SHAFTS, _BANDS) if weapon in part] for weapon in WEAPONS
-        ],
-        "tips": [[list(_TIPS[weapon])] if weapon in _TIPS else [] for weapon in WEAPONS],
+        "pieces": [_PIECES.get(weapon, []) for weapon in WEAPONS],
+        "tips": [_TIPS.get(weapon, []) for weapon in WEAPONS],
+        "states": list(STATES),
+        "moves": list(MOVES),
+        "weapons": list(WEAPONS),
+        "out": [state == "ko" for state in STATES],
+        "hollow": [state == "dodge" for state in STATES],
+        "seen": [*([1] * _KO_SEEN), 0],
+        "flips": [1, 1, 0],
+        "tops": [[[x - w / 2, x + w / 2, y - h / 2] for x, y, w, h in _blocks(s)] for s in STAGES],
     },
+    "figures": {"fighter": fighter()},
     "shapes": [*_STAGE_SHAPES, *_ITEM_SHAPES, *_FIGHTER_SHAPES, *_STRIKE_SHAPES],
 }
