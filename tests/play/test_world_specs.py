@@ -394,7 +394,7 @@ def test_serve_offers_it(server, folder, monkeypatch):
     begun = running.begin(p0="constant", p1="constant", seed=1)
     listed = json.loads(_get(running.url + "live"))
     assert [match["world"] for match in listed] == [SPEC]
-    page = _get(running.url)
+    page = _get(running.url + "arena")
     assert f'value="{SPEC}"' in page
     assert 'name="world"' in page
     own = running.begin(p0="constant", p1="constant", world="brawl@time_limit=50")

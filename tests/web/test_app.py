@@ -26,7 +26,16 @@ from shadowbox.web.wire import HEAD
 HERE = "http://127.0.0.1:8765"
 UNKIND = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 TOKEN = "abcdefabcdef1234"
-PAGES = ["/", "/play", "/matches", "/tournaments", "/live", "/static/viewer.js", "/static/web.css"]
+PAGES = [
+    "/",
+    "/arena",
+    "/play",
+    "/matches",
+    "/tournaments",
+    "/live",
+    "/static/viewer.js",
+    "/static/web.css",
+]
 
 
 @pytest.fixture
@@ -602,7 +611,7 @@ def test_names_are_text(client, site):
         f"/matches/0/{number}.html",
         "/tournaments",
         "/tournaments/t",
-        "/?p0=%3Cscript%3E&seed=%22%3E%3Cscript%3E",
+        "/arena?p0=%3Cscript%3E&seed=%22%3E%3Cscript%3E",
         "/play?p1=%22%3E%3Cscript%3E",
     ]
     for address in addresses:

@@ -26,7 +26,7 @@ def expected(p0, p1, seed):
 
 def test_a_live_match_draws_and_ends_with_the_right_result(server, browse):
     """A match of the Arena is drawn while it runs, and its result is that of `play`."""
-    page = browse(server().url)
+    page = browse(server().url + "arena")
     page.fill("[name=p0]", "based")
     page.fill("[name=p1]", "aggressive")
     page.fill("[name=seed]", "7")
@@ -82,7 +82,7 @@ def test_a_late_page_has_all_rows_and_scrubs(server, browse):
 
 def test_the_match_is_controlled_from_its_page(server, browse):
     """The page that started a match pauses it, steps it by a frame, and resumes it."""
-    page = browse(server().url)
+    page = browse(server().url + "arena")
     page.fill("[name=p1]", "constant")
     page.click(".go")
     page.wait_for_url("**/live/*")
@@ -232,7 +232,15 @@ def test_every_page_fits(server, browse, tmp_path, width, height, scheme):
     running = server(tmp_path / "fights")
     begun = running.begin(p0="based", p1="random")
     page = browse(running.url, width=width, height=height, color_scheme=scheme)
-    for path in ("", "play", "matches", "matches/0/1", "tournaments", f"live/{begun['match']}"):
+    for path in (
+        "",
+        "arena",
+        "play",
+        "matches",
+        "matches/0/1",
+        "tournaments",
+        f"live/{begun['match']}",
+    ):
         page.goto(running.url + path)
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
@@ -274,7 +282,7 @@ def test_a_forfeit_is_shown(server, browse):
 def test_a_refusal_is_shown_beside_the_form(server, chromium):
     """An unknown agent gives a message beside the form, which keeps its values."""
     page = chromium.new_page()  # not `browse`: the browser itself logs a status of 400 as an error
-    page.goto(server().url)
+    page.goto(server().url + "arena")
     page.fill("[name=p0]", "basedd")
     page.click(".go")
     until(page, "document.querySelector('.message').textContent !== ''", 60)
@@ -289,7 +297,7 @@ def test_a_page_reads_tracks_and_takes_a_seat(server, browse):
 
     The owner plays in an agent's seat with the keys.
     """
-    page = browse(server().url)
+    page = browse(server().url + "arena")
     page.fill("[name=p0]", "shows")
     page.fill("[name=p1]", "constant")
     page.fill("[name=seed]", "7")

@@ -312,6 +312,8 @@ class Game:
     writers: Mapping[str, Callable[..., None]] = field(default_factory=dict)  # (episode, path)
     bots: Mapping[str, Bot] = field(default_factory=dict)
     held_out: frozenset[str] = frozenset()  # bots that learners never train against
+    # opponents for people, from easy to hard: (agent spec, difficulty, a line on its style)
+    rivals: Sequence[tuple[str, str, str]] = ()
     policies: Mapping[str, str] = field(default_factory=dict)  # shipped agents by name -> path
     worlds: Mapping[str, str] = field(default_factory=dict)  # shipped learned worlds: name -> path
     rewards: Mapping[str, Callable[[], Reward]] = field(default_factory=dict)  # presets

@@ -22,6 +22,7 @@ from starlette.routing import Route, WebSocketRoute
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.web import cards, pages, runs, stored, tournaments
 from shadowbox.web.access import access_guard
+from shadowbox.web.front import home as front
 from shadowbox.web.live_matches import MatchManager, MatchRequest
 from shadowbox.web.runlog import log_cache
 from shadowbox.web.site import PageNotFound, Site
@@ -53,7 +54,9 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
     """Build the ASGI application for a site: routes, access control and error pages."""
     app = Starlette(
         routes=[
-            Route("/", arena),
+            Route("/", home),
+            Route("/home.json", home_match),
+            Route("/arena", arena),
             Route("/live", list_live),
             Route("/live", begin, methods=["POST"]),
             Route("/live/{number:number}", live),
@@ -87,6 +90,7 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
     app.state.site = site
     app.state.manager = MatchManager(site.game, site.out, site.worlds)
     app.state.logs = log_cache()
+    app.state.home = front._HomeMatch(site)
     return app
 
 
@@ -105,6 +109,16 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 # ---- live matches ----
+
+
+async def home(request: Request) -> Response:
+    """Home page: a match that plays by itself, and the doors to the other pages."""
+    return await _html(front.home, request)
+
+
+async def home_match(request: Request) -> Response:
+    """Match of the Home page, as JSON for its script; null where there is none."""
+    return JSONResponse(await run_in_threadpool(request.app.state.home.data))
 
 
 async def arena(request: Request) -> Response:

@@ -48,6 +48,7 @@ export class Bindings {
     this.changed = changed;
     this.down = new Set(); // codes
     this.pushed = new Set(); // controls, by a gamepad
+    this.touched = new Set(); // controls, by a finger on the screen
     this.held = "";
     this.listening = false; // true during a match, which then takes the keys
     this.rebinding = null; // the control that takes the next key
@@ -68,6 +69,23 @@ export class Bindings {
       made.addEventListener("click", toggle);
     }
     this.#paint();
+  }
+
+  /** Hold or release controls on the screen. @param {Record<string, boolean>} changes */
+  touch(changes) {
+    for (const [control, on] of Object.entries(changes))
+      this.touched[on ? "add" : "delete"](control);
+    this.#update();
+  }
+
+  /** Label of a control's key. */
+  labelOf(control) {
+    return label(this.bound[control].code);
+  }
+
+  /** True if a key belongs to a control. */
+  takes(code) {
+    return this.controls.some((control) => this.bound[control].code === code);
   }
 
   /** Return to the default bindings. */
@@ -132,6 +150,7 @@ export class Bindings {
 
   #release() {
     this.down.clear();
+    this.touched.clear();
     this.#update();
   }
 
@@ -150,7 +169,9 @@ export class Bindings {
   /** Report the held controls, if they have changed. */
   #update() {
     const isHeld = (control) =>
-      this.down.has(this.bound[control].code) || this.pushed.has(control);
+      this.down.has(this.bound[control].code) ||
+      this.pushed.has(control) ||
+      this.touched.has(control);
     const held = this.controls.filter(isHeld);
     const text = held.join(" ");
     if (text === this.held) return;
@@ -158,6 +179,7 @@ export class Bindings {
     for (const made of this.buttons ?? []) {
       made.classList.toggle("down", held.includes(made.dataset.control));
     }
+    this.moved?.(held);
     if (this.listening) this.changed(held);
   }
 

@@ -12,14 +12,15 @@ from html import escape
 from shadowbox.page.document import Html
 
 NAVIGATION = (
-    ("/", "Arena"),
+    ("/", "Home"),
     ("/play", "Play"),
+    ("/arena", "Arena"),
     ("/matches", "Matches"),
     ("/tournaments", "Tournaments"),
     ("/runs", "Runs"),
     ("/cards", "Cards"),
 )
-STYLES = ("style.css", "viewer.css", "chart.css", "card.css", "web.css")
+STYLES = ("style.css", "viewer.css", "chart.css", "card.css", "web.css", "front.css")
 VOID = ("input", "link", "meta")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from shadowbox.page.document import Html, badge, code, heading, sentence
 from shadowbox.play.match import mark_of
 from shadowbox.report.match import below_the_viewer
+from shadowbox.web.front.rivals import rivals
 from shadowbox.web.live_matches import LiveMatch
 from shadowbox.web.markup import element, framed, link
 from shadowbox.web.person import LONGEST_NAME
@@ -47,7 +48,7 @@ def arena(site: Site, given: Mapping[str, str]) -> str:
             aria_live="polite",
         ),
     ]
-    return framed("Arena", "/", blocks, module="arena")
+    return framed("Arena", "/arena", blocks, module="arena")
 
 
 def live(match: LiveMatch) -> str:
@@ -60,13 +61,17 @@ def live(match: LiveMatch) -> str:
     if match.live.over and match.live.length > 1:
         below = below_the_viewer(match.live.game, match.live.episode())
         blocks.append(element("section", *below, class_="column"))
-    return framed(title, "/", blocks, module="watch", wide=True, match=match.number)
+    return framed(title, "/arena", blocks, module="watch", wide=True, match=match.number)
 
 
 def play(site: Site, given: Mapping[str, str]) -> str:
     """Play page: a form, the stage that the match opens in, and the key bindings."""
     # a person cannot react at once, and should not have to
-    opponent = given.get("p1") or _default(site, "@delay=", "policy:", "based")
+    named = [spec for spec, _, _ in site.game.rivals]
+    usual = (
+        named[min(1, len(named) - 1)] if named else _default(site, "@delay=", "policy:", "based")
+    )
+    opponent = given.get("p1") or usual
     seats = [("0", "first (blue)"), ("1", "second (orange)")]
     name = element(
         "input", name="name", maxlength=LONGEST_NAME, placeholder="person", autocomplete="nickname"
@@ -80,21 +85,29 @@ def play(site: Site, given: Mapping[str, str]) -> str:
         element("h1", "Play"),
         element(
             "p",
-            "Play against an agent with the keyboard or a gamepad. "
+            "Play against an agent with the keyboard, a gamepad or on the screen; best of three. "
             "Your matches are stored, so that policies can learn from them.",
         ),
+        rivals(site, opponent),
         _form(site, given, sides, "Play"),
         element(
             "div",
             element("p", id="prompt", role="status"),
-            element("match-viewer", behind="0"),
+            element("match-viewer", behind="0", shake=True),
+            element("div", id="veil", class_="veil", hidden=True),
             class_="stage-of",
             id="stage",
             hidden=True,
         ),
+        element("div", id="touch", class_="touch", aria_label="touch controls"),
         element(
             "section",
-            element("div", id="again"),
+            element(
+                "div",
+                element("span", id="score", class_="soft"),
+                element("button", "Sound on", type="button", id="sound", aria_pressed="true"),
+                id="again",
+            ),
             _match_controls(),
             _status(),
             id="controls",
@@ -114,7 +127,11 @@ def error(status: int, message: str) -> str:
     return framed(
         title,
         "",
-        [element("h1", title), element("p", message), element("p", link("/", "Go to the Arena"))],
+        [
+            element("h1", title),
+            element("p", message),
+            element("p", link("/arena", "Go to the Arena")),
+        ],
     )
 
 

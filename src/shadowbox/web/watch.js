@@ -38,7 +38,7 @@ const feed = new Feed(viewer, number, {
     const query = new URLSearchParams({ p0, p1, seed: hello.seed });
     const links = [];
     if (!document.querySelector(".column")) links.push([location.pathname, "Show the numbers"]);
-    if (hello.person === null) links.push([`/?${query}`, "Start another match"]);
+    if (hello.person === null) links.push([`/arena?${query}`, "Start another match"]);
     status.replaceChildren(
       `${forfeits(result, hello.players)}The match is over. Seed ${hello.seed}.`,
       ...links.flatMap(([href, label]) => [" ", el("a", { href }, label)]),

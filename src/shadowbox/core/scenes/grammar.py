@@ -26,7 +26,8 @@ Painters know this grammar and no game. A scene is plain JSON:
                      crest), charge, flip, hollow, shield, floors [[left, right, top], ...]
       impact, burst  x, y, size: a hit (count, toward [x, y], ahead, power) and a knock-out (box)
       all            fill, line (colors: "#rrggbb", a name of the painter's palette, or
-                     "a/b/share" between two of them), width, alpha (0 .. 1), tag
+                     "a/b/share" between two of them), width, alpha (0 .. 1), tag, from
+                     (drawn only where a unit has as many pixels)
       tag            "hitbox" can be hidden; "body" and "ring" also show in later rows. Figures,
                      impacts, bursts and hatches become simpler shapes (core/scenes/motion.py)
       "each": group      once for each slot of the group
@@ -85,7 +86,7 @@ _OPTIONAL = {
     "figure": ("size", "wears", "charge", "flip", "hollow", "shield", "floors"),
     "impact": ("ahead", "power"),
 }
-_STYLES = ("fill", "line", "width", "alpha", "tag")
+_STYLES = ("fill", "line", "width", "alpha", "tag", "from")
 _ALIGNED = ("left", "right")
 _LOOPS = ("shape", "each", "for", "on", "if")
 _HUD = ("pips", "number")

@@ -37,6 +37,19 @@ COMBOS = {
     if act not in ("jump", "evade") or aim not in ("up", "down")
 } | {"weapon": ("h",), "taunt": ("g",)}
 
+# Delays are in frames of 1/30 s: a person cannot react at once, and should not have to.
+RIVALS = (
+    ("random", "to learn the keys", "Presses keys by chance and falls off by itself."),
+    ("based@delay=9", "easy", "Walks up and strikes. Step back, then strike first."),
+    (
+        "defensive@delay=6",
+        "medium",
+        "Keeps its distance and waits for a mistake. Make it come to you.",
+    ),
+    ("aggressive@delay=6", "hard", "Closes in and rarely lets go. Keep it at the tip of a spear."),
+    ("expert@delay=6", "very hard", "Reads your jumps and guards the edge. Vary what you do."),
+)
+
 
 def world(matches: int, **options: Any) -> World:
     """Create the simulator; options are stage, weapons (bool), time_limit, stocks and arsenal."""
@@ -115,6 +128,7 @@ GAME = Game(
     dynamics=DYNAMICS,
     bots=BOTS,
     held_out=frozenset(HELD_OUT),
+    rivals=RIVALS,
     policies={"champion": str(SHIPPED / "champion")},
     worlds={"brawl": str(SHIPPED / "world")},
     rewards={name: partial(BrawlReward.preset, name) for name in PRESETS},

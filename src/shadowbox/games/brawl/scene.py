@@ -91,6 +91,7 @@ _STAGE_SHAPES: list[dict[str, Any]] = [
         "step": 1,
         "r": 0.028,
         "fill": "line",
+        "from": 14,
     },
     *(_line(0, side * rules.BLAST_Y, 2 * rules.BLAST_X, 0) for side in (-1, 1)),
     *(_line(side * rules.BLAST_X, 0, 0, 2 * rules.BLAST_Y) for side in (-1, 1)),

@@ -1,4 +1,4 @@
-"""Body of a Brawl fighter: the table of poses (`poses.json`), laid along the frames of the moves.
+"""Body of a Brawl fighter: the table of poses (`poses.yaml`), laid along the frames of the moves.
 
 Start-up, active frames and recovery come from the move table, so a changed move is drawn as it is.
 """
@@ -19,8 +19,8 @@ LOW_BLOWS = ("down_light", "neutral_light")  # they double the body over
 @cache
 def fighter() -> dict[str, Any]:
     """Figure table of a fighter, in the grammar of `core/scenes/pose.py`."""
-    text = (files("shadowbox.games.brawl.figures") / "poses.json").read_text(encoding="utf-8")
-    table: dict[str, Any] = json.loads(text)
+    text = (files("shadowbox.games.brawl.figures") / "poses.yaml").read_text(encoding="utf-8")
+    table: dict[str, Any] = json.loads(text[text.index("{") :])  # below the comment
     for weapon, moves in table["moves"].items():
         for name, pose in moves.items():
             move = ARSENAL[weapon][name]
