@@ -127,7 +127,7 @@ def test_an_event_draws_where_it_befell():
         ),
         (
             scene(hud=[{"field": "player/x", "as": "pie"}]),
-            "as must be one of pips, number (got 'pie')",
+            "as must be one of pips, number, word (got 'pie')",
         ),
     ],
 )

@@ -15,7 +15,7 @@ import numpy as np
 
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import no_events
-from shadowbox.core.scenes.grammar import Scene, Shape
+from shadowbox.core.scenes.grammar import Scene, Shape, value_of
 from shadowbox.core.scenes.motion import Film
 from shadowbox.core.schema import Array
 from shadowbox.errors import UsageError, install_hint
@@ -326,15 +326,22 @@ def _paint_hud(
         sign, edge, anchor = (1, unit, "la") if player == 0 else (-1, width - unit, "ra")
         y = unit
         if player < len(names):
+            who = value_of(scene, columns, scene["who"], player) if "who" in scene else ""
             draw.text(
                 (edge, y),
-                names[player],
+                f"{who} · {names[player]}" if who else names[player],
                 fill=_color("ink", colors, 1.0),
                 anchor=anchor,
                 font=_font(1.4 * unit),
             )
             y += 2.2 * unit
         for entry in scene.get("hud", ()):
+            if entry["as"] == "word":
+                text = _words(value_of(scene, columns, entry["value"], player))
+                soft = _color(SOFT, colors, 1.0)
+                draw.text((edge, y), text, fill=soft, anchor=anchor, font=_font(1.2 * unit))
+                y += 1.8 * unit
+                continue
             values = columns[entry["field"]]
             if player >= len(values):
                 continue  # a game of one player

@@ -43,6 +43,11 @@ export function keyed(scene, columns, events = [], wanted = () => true) {
   return out;
 }
 
+/** A value of the grammar for a slot of a row. */
+export function valueOf(scene, columns, given, slot = 0) {
+  return value(given, { scene, columns, slot, item: null, event: null });
+}
+
 /** The scopes in which a shape is drawn: one for each slot or event and each element of `for`. */
 function scopes(shape, scope, events) {
   let base = [scope];

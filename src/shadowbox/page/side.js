@@ -1,5 +1,6 @@
 /** Shows the name and numbers of each player above the stage, as the scene's `hud` lists them. */
 import { el, plain, say } from "./parts.js";
+import { valueOf } from "./scene.js";
 
 /**
  * One player's numbers.
@@ -10,11 +11,16 @@ import { el, plain, say } from "./parts.js";
  */
 export function side(hello, player) {
   const name = hello.players[player];
-  const small = el("div", { class: "who" }, el("b", { class: "name", title: name }, name));
+  const { scene } = hello;
+  const label = el("b", { class: "name", title: name }, name);
+  const small = el("div", { class: "who" }, label);
   const element = el("section", { class: `side p${player + 1}`, "aria-label": name }, small);
-  const updates = (hello.scene.hud ?? []).map((entry) =>
-    entry.as === "pips" ? pips(small, entry, player) : number(element, entry, player),
-  );
+  const updates = (scene.hud ?? []).map((entry) => {
+    if (entry.as === "word") return word(small, entry, scene, player);
+    return entry.as === "pips" ? pips(small, entry, player) : number(element, entry, player);
+  });
+  if (scene.who)
+    updates.push((columns) => say(label, `${valueOf(scene, columns, scene.who, player)} · ${name}`));
   return {
     element,
     show: (columns) => updates.forEach((update) => update(columns)),
@@ -36,6 +42,12 @@ function pips(parent, entry, player) {
     );
     made.setAttribute("aria-label", `${value} ${plain(entry.label)}`);
   };
+}
+
+function word(parent, entry, scene, player) {
+  const made = el("small", { class: "state", title: plain(entry.label) });
+  parent.append(made);
+  return (columns) => say(made, String(valueOf(scene, columns, entry.value, player)));
 }
 
 function number(parent, entry, player) {

@@ -18,6 +18,7 @@ import { PALETTES, paint, words, you } from "./paint.js";
 import { pad } from "./pads.js";
 import { button, clock, el, icon, plain, say } from "./parts.js";
 import { Rows } from "./rows.js";
+import { valueOf } from "./scene.js";
 import { side } from "./side.js";
 import { Timeline, curves } from "./timeline.js";
 
@@ -362,7 +363,9 @@ export class MatchViewer extends HTMLElement {
   #words() {
     const { hello, frame, last, buttons } = this;
     const { spec } = this.places.findLast(({ from }) => from <= frame) ?? this.places[0];
-    say(this.place, spec || hello.game);
+    const { scene } = hello;
+    const where = scene.where ? `${valueOf(scene, this.rows.at(frame), scene.where)} · ` : "";
+    say(this.place, where + (spec || hello.game));
     say(this.badge, spec.startsWith("dream:") ? "DREAM" : "");
     say(this.clock, `${clock(frame, hello.fps)} / ${clock(last, hello.fps)}  frame ${frame}`);
     say(this.caption, this.#lastEvent(frame));

@@ -7,7 +7,7 @@ import pytest
 from made_matches import match
 
 from shadowbox.core.game import EVENT
-from shadowbox.core.scenes.grammar import evaluate
+from shadowbox.core.scenes.grammar import value_of
 from shadowbox.games.melee import GAME
 from shadowbox.games.melee.events import LANDINGS, SHIELDS, TECHS, attacks, events, outcome
 from shadowbox.games.melee.names import (
@@ -175,11 +175,13 @@ def test_states_of_one_character_have_its_names():
     columns = {**SCHEMA.neutral(), "player/hurtbox": np.zeros(2, np.uint8)}
     columns["player/action"][:] = 360, 357
     columns["player/character"][:] = fox, samus
-    texts = {shape["text"] for shape in evaluate(SCENE, columns) if shape["shape"] == "text"}
+    (words,) = (entry["value"] for entry in SCENE["hud"] if entry["as"] == "word")
+    texts = {value_of(SCENE, columns, words, player) for player in (0, 1)}
     assert {"shine", "special 357 (Samus)"} <= texts
     columns["player/action"][:] = 525, 14
     columns["player/character"][:] = kirby, fox
-    texts = {shape["text"] for shape in evaluate(SCENE, columns) if shape["shape"] == "text"}
+    (words,) = (entry["value"] for entry in SCENE["hud"] if entry["as"] == "word")
+    texts = {value_of(SCENE, columns, words, player) for player in (0, 1)}
     assert {"special 525 (Kirby)", "wait"} <= texts
 
 

@@ -7,7 +7,8 @@ Painters know this grammar and no game. A scene is plain JSON:
     shapes       [shape, ...] in painting order
     hud          [{label, field, as: "pips" | "number", of?, danger?, unit?}, ...]: per-player
                  fields above the stage; `of` is the largest number of pips, `danger` the number
-                 that is shown as alarming
+                 that is shown as alarming. {label, value, as: "word"} is a value in small type
+    who, where   values in small type: the character of a player, before the name, and the stage
     event_kinds  [name, ...]: names of an event's `kind` (needed only by shapes with `on`)
     marks        {event kind: "tick" | "cross" | "diamond" | "ring" | "square" | "dot"}: the mark
                  of each kind that a timeline shows
@@ -89,7 +90,7 @@ _OPTIONAL = {
 _STYLES = ("fill", "line", "width", "alpha", "tag", "from")
 _ALIGNED = ("left", "right")
 _LOOPS = ("shape", "each", "for", "on", "if")
-_HUD = ("pips", "number")
+_HUD = ("pips", "number", "word")
 MARKS = ("tick", "cross", "diamond", "ring", "square", "dot")
 
 
@@ -132,6 +133,11 @@ def keyed(
             }
             out.append(((number, scope.slot, turn), drawn))
     return out
+
+
+def value_of(scene: Scene, columns: Mapping[str, Array], value: Any, slot: int = 0) -> Any:
+    """Value of the grammar for a slot of a row."""
+    return _value(value, _Scope(scene, columns, slot))
 
 
 def _scopes(shape: Mapping[str, Any], scope: _Scope, events: Iterable[Any]) -> Iterator[_Scope]:
@@ -217,10 +223,15 @@ def _problems(scene: Scene, schema: Schema) -> Iterator[str]:
             yield f"marks: a mark must be one of {', '.join(MARKS)} (got '{mark}')"
     for entry in scene.get("hud", ()):
         column = schema.columns.get(entry.get("field", ""))
-        if column is None or column.group.per != "player":
+        if entry.get("as") == "word":
+            yield from _value_problems(entry.get("value"), {}, scene, schema)
+        elif column is None or column.group.per != "player":
             yield f"hud: field must name a per-player column (got '{entry.get('field')}')"
         if entry.get("as") not in _HUD:
             yield f"hud: as must be one of {', '.join(_HUD)} (got '{entry.get('as')}')"
+    for name in ("who", "where"):
+        if name in scene:
+            yield from _value_problems(scene[name], {}, scene, schema)
     for name, table in scene.get("figures", {}).items():
         yield from (f"figure {name}: {problem}" for problem in figure_problems(table))
     for i, shape in enumerate(scene.get("shapes", ())):

@@ -48,6 +48,11 @@ RIVALS = (
     ),
     ("aggressive@delay=6", "hard", "Closes in and rarely lets go. Keep it at the tip of a spear."),
     ("expert@delay=6", "very hard", "Reads your jumps and guards the edge. Vary what you do."),
+    (
+        "policy:champion@delay=6",
+        "trained",
+        "Learned by playing against itself; no script says what it does.",
+    ),
 )
 
 

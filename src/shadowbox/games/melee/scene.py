@@ -27,7 +27,17 @@ from shadowbox.games.melee.names import (
 from shadowbox.games.melee.schema import EVENTS
 from shadowbox.games.melee.stages import FOUNTAIN_SPAN, GEOMETRY, RANDALL_HALF
 
-BODY_W, BODY_H = 8.0, 15.0  # about the size of a middle-sized fighter
+# about the standing size of each fighter: [width, height]; others are middle-sized
+_SIZES = {
+    "mario": (8, 12.5), "fox": (7, 13.5), "falcon": (8, 16), "donkey_kong": (13, 17),
+    "kirby": (10, 10), "bowser": (14, 18.5), "link": (8, 15), "sheik": (7, 15), "ness": (7, 11),
+    "peach": (8, 15.5), "popo": (7, 10.5), "nana": (7, 10.5), "pikachu": (8, 9), "samus": (9, 16.5),
+    "yoshi": (9, 14), "jigglypuff": (9.5, 9.5), "mewtwo": (8, 16.5), "luigi": (8, 14),
+    "marth": (7, 15.5), "zelda": (8, 15.5), "young_link": (7, 11.5), "dr_mario": (8, 12.5),
+    "falco": (7, 14), "pichu": (7, 7.5), "game_and_watch": (8, 13), "ganondorf": (10, 17),
+    "roy": (7, 14.5),
+}  # fmt: skip
+MIDDLE = (8.0, 15.0)
 GROUND = 5.0  # thickness of the ground
 PLATFORM = 1.2
 _RED, _GOLD, _WHITE, _BLUE, _VIOLET = "#D0342C", "#E0A100", "#FFFFFF", "#8FD3FF", "#C79BFF"
@@ -57,7 +67,8 @@ _HERE = _field("stage/id")
 _SEAT = _table("seat", {"slot": True})
 _SIDE = _table("side", _field("player/facing_right"))
 _FEET = _up(_field("player/y"))
-_BODY = _sum(_FEET, -BODY_H / 2)
+_WIDTH, _HEIGHT = (_table("size", _field("player/character"), i) for i in (0, 1))
+_BODY = _sum(_FEET, _times(-0.5, _HEIGHT))
 _IN = _table("in", _field("player/action"))
 _BOX = {name: {"item": i} for i, name in enumerate(("x", "y", "w", "h"))}
 
@@ -227,11 +238,11 @@ _FIGHTER_SHAPES: list[dict[str, Any]] = [
         line="ink",
         width=0.5,
     ),
-    _beside("capsule", w=BODY_W, h=BODY_H, fill=_SEAT, line="ink", width=0.5, tag="body"),
+    _beside("capsule", w=_WIDTH, h=_HEIGHT, fill=_SEAT, line="ink", width=0.5, tag="body"),
     _beside(
         "capsule",
-        w=BODY_W - 3,
-        h=BODY_H - 3,
+        w=_sum(_WIDTH, -3),
+        h=_sum(_HEIGHT, -3),
         fill=_table("tint", _field("player/action")),
         alpha=_table("tinted", _field("player/action")),
     ),
@@ -268,15 +279,11 @@ _FIGHTER_SHAPES: list[dict[str, Any]] = [
         fill=_GOLD,
     ),
     _beside(
-        "text", y=_sum(_FEET, -BODY_H - 3), text=_table("label", {"slot": True}), size=5, fill="ink"
-    ),
-    _beside(
         "text",
-        y=_sum(_FEET, 5),
-        text=_table("action", _field("player/action"), _field("player/character")),
-        size=3.2,
+        y=_sum(_FEET, _up(_HEIGHT), -3),
+        text=_table("label", {"slot": True}),
+        size=5,
         fill="ink",
-        alpha=0.8,
     ),
 ]
 
@@ -302,11 +309,21 @@ SCENE: dict[str, Any] = {
     "hud": [
         {"label": "stocks", "field": "player/stocks", "as": "pips", "of": 4},
         {"label": "damage", "field": "player/percent", "as": "number", "danger": 100, "unit": "%"},
+        {
+            "label": "state",
+            "as": "word",
+            "value": _table("action", _field("player/action"), _field("player/character")),
+        },
     ],
+    "who": _table("character", _field("player/character")),
+    "where": _table("stage", _HERE),
     "tables": {
         "seat": ["p1", "p2"],
         "label": ["P1", "P2"],
         "side": [-1, 1],
+        "size": [list(_SIZES.get(name, MIDDLE)) for name in CHARACTERS],
+        "character": [name.replace("_", " ").title() for name in CHARACTERS],
+        "stage": [name.replace("_", " ").title() for name in STAGES],
         "ground": [_on(stage) for stage in range(len(STAGES))],
         "blast": [_blast(stage) for stage in range(len(STAGES))],
         "ledges": [_ledges(stage) for stage in range(len(STAGES))],
