@@ -10,7 +10,7 @@ const GAPS_FROM = 34; // pixels a unit: below, the gaps between near limbs close
 const HALO = [0.05, 1.6]; // rims: units, least pixels
 const GAP = [0.021, 0.6];
 const HOLLOW = [-0.032, -1.1];
-const SMEARED = 28;
+const SMEARED = 48;
 const MOST_SMEARED = 4;
 
 const radians = (angle) => (angle * Math.PI) / 180;

@@ -125,7 +125,7 @@ def ribbon(places: Sequence[Sequence[float]], width: float, color: str) -> list[
         nx, ny = -(b[1] - a[1]) / long * half, (b[0] - a[0]) / long * half
         rims[0].append([x + nx, y + ny])
         rims[1].append([x - nx, y - ny])
-    out = []
+    out: list[Shape] = []
     for layer in range(RIBBON_LAYERS):  # shorter ones over longer ones: darker where it is young
         end = max(2, math.floor(len(points) * (RIBBON_LAYERS - layer) / RIBBON_LAYERS + 0.5))
         ring = [*rims[0][:end], *reversed(rims[1][:end])]
@@ -174,7 +174,8 @@ def shade(shape: Mapping[str, Any]) -> list[Shape]:
 
 def marks_around(shape: Mapping[str, Any], frame: float, dizzy: bool) -> list[Shape]:
     """Marks around a figure: a charge that fills, a shield of dashes, stars of a dazed one."""
-    size, out = shape.get("size", 1), []
+    size = shape.get("size", 1)
+    out: list[Shape] = []
     place = {"x": shape["x"], "y": shape["y"], "tag": "figure"}
     charge = shape.get("charge", 0)
     if charge > 0:

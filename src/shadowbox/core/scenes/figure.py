@@ -18,7 +18,7 @@ Point = list[float]
 
 GAPS_FROM = 34  # pixels a unit: below, the gaps between near limbs close
 HALO, GAP, HOLLOW = (0.05, 1.6), (0.021, 0.6), (-0.032, -1.1)  # rims: units, least pixels
-SMEARED = 28  # poses along the path of what hits
+SMEARED = 48  # poses along the path of what hits
 MOST_SMEARED = 4  # frames that a smear is long
 
 
@@ -119,7 +119,9 @@ def _reach(body: dict[str, Any], length: float) -> None:
 class _Pen:
     """Strokes of one figure, in units of the world."""
 
-    def __init__(self, shape: Mapping[str, Any], table: Mapping[str, Any], body: dict[str, Any]):
+    def __init__(
+        self, shape: Mapping[str, Any], table: Mapping[str, Any], body: dict[str, Any]
+    ) -> None:
         self.x, self.y, self.side = shape["x"], shape["y"], shape["side"]
         self.size, self.bones, self.body = shape.get("size", 1), table["bones"], body
         self.wears, self.lag = shape.get("wears", 0), shape.get("lag", [-0.25, 0.06])
@@ -313,7 +315,8 @@ def smear(
             ]
             pen.path(ends, width, 1, f"{color}/paper/0.35")
     else:
-        outer, inner = [], []
+        outer: list[Point] = []
+        inner: list[Point] = []
         for i in range(SMEARED + 1):
             share = i / SMEARED
             far, near = _edge(line.smear, body(start + (end - start) * share), gear)

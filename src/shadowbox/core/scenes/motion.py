@@ -68,7 +68,8 @@ class Film:
         later = dict(self._shapes(frame + 1)) if share else {}
         before: list[Shape] = []
         after: list[Shape] = []
-        figures, met = [], False
+        figures: list[Any] = []
+        met = False
         for key, shape in self._shapes(frame):
             other, kind = later.get(key), shape["shape"]
             met = met or shape.get("tag") == "body"
@@ -164,7 +165,8 @@ class Film:
 
     def _since(self, frame: int, slot: int, table: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         """Frames since the last event of each kind that a figure table asks for, and its `what`."""
-        out, kinds = {}, list(self.scene.get("event_kinds", ()))
+        out: dict[str, tuple[int, int]] = {}
+        kinds = list(self.scene.get("event_kinds", ()))
         for name, rule in table.get("since", {}).items():
             kind = kinds.index(rule["on"])
             for back in range(min(LOOK_BACK, frame + 1)):
