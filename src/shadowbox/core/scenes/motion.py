@@ -273,12 +273,8 @@ class Film:
 
 def _goes_on(shape: Shape, other: Shape) -> bool:
     """True if the next row goes on with the same state and move."""
-    return (
-        shape["state"] == other["state"]
-        and shape["move"] == other["move"]
-        and other["clock"] >= shape["clock"]
-        and shape["side"] == other["side"]
-    )
+    same = all(shape[name] == other[name] for name in ("state", "move", "side"))
+    return same and bool(other["clock"] >= shape["clock"])
 
 
 def around(shapes: Sequence[Shape]) -> Box | None:

@@ -1,0 +1,72 @@
+"""Home and Play as a person meets them: a match that plays by itself, opponents, pause, touch, the end."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from browser import until
+from quick_brawl import GAME
+from starlette.testclient import TestClient
+
+from shadowbox.web.app import application
+from shadowbox.web.site import Site
+
+HERE = "http://127.0.0.1:8777"
+
+
+@pytest.fixture
+def client(tmp_path):
+    """A server without stores and runs."""
+    site = Site(game=GAME, known=lambda name: None, out=tmp_path / "mine", runs=tmp_path / "runs")
+    with TestClient(application(site), base_url=HERE) as client:
+        yield client
+
+
+def test_home_has_a_match_and_three_doors(client):
+    """Home links to Play, Watch and Train, says what to do first, and its match is a whole one."""
+    page = client.get("/").text
+    for words in ("Fight now", "Choose a match", "Start from matches", "Nothing yet", "make demo"):
+        assert words in page
+    match = client.get("/home.json").json()
+    rows = base64.b64decode(match["rows"])
+    assert len(rows) > 30 * match["hello"]["row_bytes"]
+    assert match["hello"]["players"] == ["expert", "aggressive"]
+    assert client.get("/home.json").json() == match, "it is played once"
+
+
+def test_opponents_have_a_difficulty_a_delay_and_a_line(client):
+    """Each opponent of the game is a button with its difficulty, its delay and its style."""
+    page = client.get("/play").text
+    assert page.count("data-rival=") == len(GAME.rivals) >= 5
+    assert "hard · reacts after 200 ms" in page
+    assert "Keep it at the tip of a spear." in page
+
+
+def seen(page, words):
+    """Whether a panel with these words is over the stage."""
+    text = f"document.getElementById('veil').innerText.includes({words!r})"
+    return f"!document.getElementById('veil').hidden && {text}"
+
+
+def test_a_match_begins_by_itself_is_paused_and_ends_with_moments(server, browse):
+    """Without a key a match begins; P pauses and goes on; the end names the moments that decided."""
+    page = browse(server().url + "play", width=390, height=844, has_touch=True, is_mobile=True)
+    page.fill("[name=opponent]", "aggressive")
+    page.click(".go")
+    until(page, "window.__viewer?.rows?.length > 3")
+    page.keyboard.press("p")
+    until(page, seen(page, "Paused"))
+    rows = page.evaluate("__viewer.rows.length")
+    page.wait_for_timeout(300)
+    assert page.evaluate("__viewer.rows.length") <= rows + 1
+    page.keyboard.press("Escape")
+    until(page, f"__viewer.rows.length > {rows + 5} && document.getElementById('veil').hidden")
+    jump = page.get_by_role("button", name="jump", exact=True)
+    jump.dispatch_event("pointerdown")
+    until(page, "[...__viewer.rows.at(__viewer.last)['keys/space']][0]")
+    jump.dispatch_event("pointerup")
+    until(page, seen(page, "Best of three"))
+    assert page.locator(".moments button").count() >= 1
+    page.locator(".moments button").first.click()
+    assert page.evaluate("document.getElementById('veil').hidden && __viewer.frame < __viewer.last")
