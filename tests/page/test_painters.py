@@ -149,4 +149,4 @@ def test_modules_are_one_script():
     script = bundle([*MODULES, "saved"])
     assert not re.search(r"^\s*(import|export)\b", script, re.MULTILINE)
     assert "</script" not in script
-    assert "return { evaluate };" in script
+    assert "return { evaluate, keyed, valueOf };" in script

@@ -274,7 +274,8 @@ def test_a_forfeit_is_shown(server, browse):
     until(page, "window.__viewer?.ended && __viewer.frame === __viewer.last", 90)
     assert page.locator(".verdict").inner_text() == "constant wins · forfeit"
     assert "raises forfeits: failed with RuntimeError." in page.locator("#status").inner_text()
-    follow(page, page.get_by_text("Show the numbers"))
+    if page.locator(".column").count() == 0:  # a page that came after the end has them already
+        follow(page, page.get_by_text("Show the numbers"))
     assert page.get_by_text("What happened", exact=True).is_visible()
     assert "secret" not in page.content()
 
