@@ -257,6 +257,7 @@ export class Film {
       place.hollow = Boolean(shape.hollow) || shape.shield > 0;
       const rule = poses.rule(shape);
       const line = rule.move ? poses.line(shape.gear, shape.move) : null;
+      place.charge = line ? (shape.charge ?? 0) : 0;
       const parts = drawn[Number(Boolean(line))];
       if (line)
         parts.push(...smear(place, poses, line, shape.clock + (same ? share : 0), grounded));

@@ -209,6 +209,7 @@ class Film:
             place["hollow"] = bool(shape.get("hollow") or shape.get("shield", 0) > 0)
             rule = poses.rule(shape)
             line = poses.line(shape["gear"], shape["move"]) if rule.get("move") else None
+            place["charge"] = shape.get("charge", 0) if line is not None else 0
             parts: list[Shape] = []
             if line is not None:
                 at = shape["clock"] + (share if same else 0)

@@ -165,7 +165,13 @@ _FIGHTER_SHAPES: list[dict[str, Any]] = [
         "fill": _SEAT,
         "wears": {"slot": True},
         "side": _SIDE,
-        "state": _look_up("states", _field("player/state")),
+        "state": _look_up(
+            "states",
+            _field("match/over", 0),
+            _field("match/winner", 0),
+            {"slot": True},
+            _field("player/state"),
+        ),
         "move": _look_up("moves", _field("player/move")),
         "gear": _look_up("weapons", _field("player/weapon")),
         "clock": _field("player/move_frame"),
@@ -273,7 +279,11 @@ SCENE: dict[str, Any] = {
         "boxes": [[_boxes(ARSENAL[weapon].get(move)) for move in MOVES] for weapon in WEAPONS],
         "pieces": [_PIECES.get(weapon, []) for weapon in WEAPONS],
         "tips": [_TIPS.get(weapon, []) for weapon in WEAPONS],
-        "states": list(STATES),
+        # over, winner, slot: while a match goes on the state, after its end who won
+        "states": [
+            [[list(STATES)]],
+            [[["victory"], ["beaten"]], [["beaten"], ["victory"]], [list(STATES)]],
+        ],
         "moves": list(MOVES),
         "weapons": list(WEAPONS),
         "out": [state == "ko" for state in STATES],
