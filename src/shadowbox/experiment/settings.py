@@ -30,6 +30,12 @@ ADDED: dict[str, Any] = {
     "model.ssm_expand": 2,
     "model.ssm_conv": 4,
     "model.ssm_init": "reference",
+    "model.skill": (),
+    "learner.skill": (),
+    "learner.advantage_beta": 0.0,
+    "learner.advantage_clip": 20.0,
+    "learner.advantage_gamma": 0.997,
+    "learner.advantage_reward": "",
 }  # settings since 0.1.0, with the value that changes nothing
 LARGEST = 1 << 16  # of a model's whole numbers: outlining a larger one would take minutes
 DEFAULT_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs

@@ -33,12 +33,9 @@ from shadowbox.learners.imitation_options import (
     lasting_frames,
     needed_columns,
 )
-from shadowbox.model.codec import (
-    ControlValues,
-    decode,
-    from_every_seat,
-    mirrored_where,
-)
+from shadowbox.learners.weighting.advantage import _DecisionWeights
+from shadowbox.learners.weighting.skill import skill_labels
+from shadowbox.model.codec import ControlValues, decode, from_every_seat, mirrored_where
 from shadowbox.model.heads import Head
 from shadowbox.model.policy import Policy
 from shadowbox.model.predictions import PolicyOutput
@@ -65,7 +62,9 @@ class _DeviceBatch:
     valid: Tensor
     player: Tensor
     strength: Tensor  # [B, seats, 2]: how strong, and whether that is known
+    skill: Tensor  # [B, seats, 2 * skills]: the same of each skill
     opponent: Tensor  # number of the opponent, -1 if it is unknown
+    weight: Tensor  # [B, R, seats] of each decision; [B, 1, 1] of ones if all count the same
 
 
 @dataclass(frozen=True)
@@ -154,6 +153,8 @@ class ImitationLearner:
         self._recorded, self._whose, self._strength = episode_labels(
             store, model, self.seats, train
         )
+        self._skill = skill_labels(store, self.seats, config.skill, train)
+        self.weights: _DecisionWeights | None = None  # None: all decisions count the same
         self._opponent = np.full_like(self._whose, -1)
         if model.strategy is not None:
             self._opponent = opponent_labels(store, model.config.opponents, self.seats)
@@ -172,8 +173,9 @@ class ImitationLearner:
     def to_device(self, batch: Batch, device: torch.device) -> _DeviceBatch:
         """Packed bytes on the device, where they are decoded."""
         at = batch.episode
-        labels = (self._recorded, self._whose, self._strength, self._opponent)
-        arrays = (batch.rows, batch.inside, *(label[at] for label in labels))
+        labels = (self._recorded, self._whose, self._strength, self._skill, self._opponent)
+        weight = self.weights.of(batch) if self.weights else np.ones((len(batch), 1, 1), np.float32)
+        arrays = (batch.rows, batch.inside, *(label[at] for label in labels), weight)
         return _DeviceBatch(
             *(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays)
         )
@@ -258,10 +260,13 @@ class ImitationLearner:
         many = len(self.seats)
         reset, decided = (~aligned.started).repeat(many, 1), aligned.decided.repeat(many, 1)
         counted = self._counted(view, targets, decided, batch.valid.repeat(many, 1))
+        if learning and self.weights:
+            counted = counted * batch.weight[:, 1:-1].permute(2, 0, 1).flatten(0, 1)[..., None]
         decisions = self._decisions(view, decided)
         style = {
             "player": batch.player.t().flatten(),
             "strength": batch.strength.transpose(0, 1).flatten(0, 1),
+            "skill": batch.skill.transpose(0, 1).flatten(0, 1),
             "opponent": batch.opponent.t().flatten(),
         }
         prepared = _ImitationBatch(view, targets, reset, counted, style)

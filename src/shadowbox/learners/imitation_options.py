@@ -16,6 +16,7 @@ from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.codec import has_mirror
 
 LOSS_NORMS = ("own", "all")
+SKILLS = ("rank", "outcome")
 LONGEST_PRESS = 1 << 10  # frames that a press may be made to last
 
 
@@ -48,6 +49,15 @@ class ImitationConfig:
     # share of the segments in which a part of the state that may be missing, such as a hand, is
     # missing for a while (for each part; the schema's `shown_by`)
     part_dropout: float = 0.0
+    # inputs of the policy, chosen again when it plays (`@skill=1`): rank (the player's mean outcome) and
+    # outcome (of this match); each is unknown in a tenth of the training segments
+    skill: tuple[str, ...] = ()
+    # advantage-weighted regression: decisions count by exp(advantage / beta), in deviations of the
+    # advantage; 0: all count the same
+    advantage_beta: float = 0.0
+    advantage_clip: float = 20.0  # largest weight, before the mean becomes 1
+    advantage_gamma: float = 0.997  # discount a frame of the return
+    advantage_reward: str = ""  # a reward of the game; empty: the result of the match alone
     # with a strategy encoder, weights of predicting the opponent's next keys, and its name
     strategy_coef: float = 0.1
     identity_coef: float = 0.1
@@ -85,7 +95,25 @@ class ImitationConfig:
                 "imitation: expected idle_penalty >= 0, pos_weight_cap >= 0 and part_dropout from 0 "
                 f"to below 1 (got {self.idle_penalty}, {self.pos_weight_cap}, {self.part_dropout})"
             )
+        _require_weighting(self)
         lasting_frames(self.lasting)
+
+
+def _require_weighting(config: ImitationConfig) -> None:
+    """Refuse unknown skills and impossible numbers of an advantage."""
+    for name in config.skill:
+        if name not in SKILLS:
+            raise UsageError(f"imitation: unknown skill '{name}': {did_you_mean(name, SKILLS)}")
+    if len(set(config.skill)) < len(config.skill):
+        raise UsageError(f"imitation: skill names one twice (got {list(config.skill)})")
+    beta, clip, gamma = config.advantage_beta, config.advantage_clip, config.advantage_gamma
+    if not (0 <= beta <= 1e3 and clip >= 1 and 0 < gamma <= 1):
+        raise UsageError(
+            "imitation: expected advantage_beta from 0 to 1,000, advantage_clip >= 1 and "
+            f"advantage_gamma above 0 and at most 1 (got {beta}, {clip} and {gamma})"
+        )
+    if config.advantage_reward and not beta:
+        raise UsageError("imitation: advantage_reward has no effect without advantage_beta above 0")
 
 
 def require_possible(schema: Schema, config: ImitationConfig) -> None:

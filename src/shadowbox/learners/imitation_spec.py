@@ -125,6 +125,7 @@ class _ImitationSpec(LearnerSpec):
             facts=inputs.facts,
             resume=inputs.resume,
             stages=inputs.stages,
+            game=spec.game,
             **self._shown(spec),
             **spec.model,
         )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from shadowbox.cards.sections import Stage
 from shadowbox.core.encoding import Encoding
+from shadowbox.core.game import Game
 from shadowbox.core.metrics import MetricInfo
 from shadowbox.core.schema import Array, Schema
 from shadowbox.data.split import Split
@@ -30,6 +31,7 @@ from shadowbox.learners.imitation_data import (
     validation_episodes,
 )
 from shadowbox.learners.imitation_options import ImitationConfig, require_possible
+from shadowbox.learners.weighting.advantage import decision_weights
 from shadowbox.model import policy
 from shadowbox.model.checkpoint import CheckpointConfig
 from shadowbox.model.codec import (
@@ -60,13 +62,14 @@ def prepare(
     facts: Mapping[str, Any] | None = None,
     resume: str = "",
     stages: Sequence[Stage] = (),
+    game: Game | None = None,
     **changes: Any,
 ) -> TrainTask:
     """Build the training task of a store and a preset with `changes`.
 
     `input_columns`: inputs of the policy (default: all); `encoding`: an encoding of them instead;
     `length`: decisions in a segment; `imitation`: `ImitationConfig`; `strategy_from`: encoder's run;
-    `stages`: those of a curriculum.
+    `stages`: those of a curriculum; `game`: of the store, if decisions count by their advantage.
     """
     split, schema = split or Split(), store.schema
     sides = split_episodes(store, split)
@@ -94,8 +97,13 @@ def prepare(
     source, validation = segment_batches(store, length, config, sides["train"], validated)
     given = (model, store, options, baselines, sides["train"])
     steps = config.steps or source(config.batch, 0, 1).batches_in(0) * (config.epochs or 1)
+    learner = _StagedImitation(*given, stages, steps) if stages else ImitationLearner(*given)
+    if options.advantage_beta:
+        if game is None:
+            raise UsageError("imitation: advantage_beta needs the game's rewards, so name its game")
+        learner.weights = decision_weights(store, game, seats, sides["train"], options)
     return TrainTask(
-        learner=_StagedImitation(*given, stages, steps) if stages else ImitationLearner(*given),
+        learner=learner,
         model=model,
         about=CheckpointConfig("policy", schema, preset, arguments),
         source=source,
@@ -268,6 +276,8 @@ def policy_arguments(
         raise UsageError(
             "imitation has no matches in which to draw one of the delays: give delay=N"
         )
+    if options.skill:
+        changes["skill"] = options.skill
     can = [
         key
         for key in (visible_columns(schema) if input_columns is None else input_columns)

@@ -112,6 +112,7 @@ class PolicyConfig:
     output_controls: tuple[str, ...] = ()
     players: tuple[str, ...] = ()  # pseudonyms of the players whose styles are learned
     strength: bool = False  # add the player's strength to the inputs
+    skill: tuple[str, ...] = ()  # kinds of skill that are inputs, such as outcome
 
     def __post_init__(self) -> None:
         _between(self, LONGEST_DELAY, delay=0, repeat=1)

@@ -70,28 +70,24 @@ class Policy(nn.Module):
         self.values = ControlValues(schema, config.output_controls)
         self.reads = self.values.read_beside(self.input_columns)
         before = schema.control_keys if config.previous_controls else ()
+        columns = (*self.input_columns, *before)
         self.embed = (
             EncodingEmbedding(encoding)
             if encoding
             else ColumnEmbedding(
                 schema,
-                (*self.input_columns, *before),
+                columns,
                 relative_positions=config.relative_positions,
                 normalize=config.normalize,
             )
         )
         self.style = (
-            _PlayerStyle(config.players, config.strength)
-            if config.players or config.strength
+            _PlayerStyle(config.players, config.strength, config.skill)
+            if config.players or config.strength or config.skill
             else None
         )
         self.strategy = (
-            StrategyEncoder(
-                schema,
-                (*self.input_columns, *before),
-                config.strategy,
-                config.opponents,
-            )
+            StrategyEncoder(schema, columns, config.strategy, config.opponents)
             if config.strategy
             else None
         )
@@ -292,15 +288,18 @@ class Policy(nn.Module):
         }
 
     def style_of(
-        self, players: Sequence[str], strengths: Sequence[float | None] | None = None
+        self,
+        players: Sequence[str],
+        strengths: Sequence[float | None] | None = None,
+        skill: Mapping[str, float] | None = None,
     ) -> dict[str, Tensor]:
-        """Style of each match: {"player": [B], "strength": [B, 2]}; an unknown name is refused."""
+        """Style of each match: player [B], strength [B, 2], skill; an unknown name is refused."""
         if self.style is None:
             raise UsageError(
                 "this policy has one style, since it was trained without players and strength; "
-                "leave player and strength out"
+                "leave player, strength and skill out"
             )
-        return self.style.of(players, strengths)
+        return self.style.of(players, strengths, skill)
 
     # ---- inside ----------------------------------------------------------------------------------
 

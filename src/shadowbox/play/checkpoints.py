@@ -42,6 +42,8 @@ OPTIONS = (
     "bias=B",
     "player=NAME",
     "strength=X",
+    "skill=X",
+    "skill.NAME=X",
     "device=NAME",
     "block=N",
 )
@@ -57,6 +59,7 @@ def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str
     which, seed, snapshot, temperature, device, player = "", "", "", 1.0, "cpu", ""
     threshold: float | None = None
     strength: float | None = None
+    skill: dict[str, float] = {}
     bias, offsets, block = 0.0, False, BLOCK
     for option in options:
         name, _, value = option.partition("=")
@@ -78,6 +81,8 @@ def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str
             player = value
         elif name == "strength":
             strength = _number(option, value, -FARTHEST, FARTHEST, spec)
+        elif name == "skill" or name.startswith("skill."):
+            skill[name.partition(".")[2]] = _number(option, value, -FARTHEST, FARTHEST, spec)
         elif name == "device" and value:
             device = value
         elif name == "block":
@@ -92,7 +97,9 @@ def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str
     return policy_agent(
         folder,
         game.schema,
-        SamplingConfig(temperature, threshold, player, strength, bias, offsets),
+        SamplingConfig(
+            temperature, threshold, player, strength, bias, offsets, tuple(skill.items())
+        ),
         device=_device(device, spec),
         block=block,
         mark="" if snapshot else mark_of(folder),  # a snapshot was not evaluated

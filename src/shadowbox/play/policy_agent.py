@@ -50,7 +50,7 @@ class SamplingConfig:
     `temperature` multiplies the calibrated one. `threshold`: press a button if its probability is
     above this, instead of sampling (as older systems do); TUNED: above its own calibrated one, with
     hysteresis. Only a policy that decides each button on its own can play by thresholds. `player`
-    and `strength`: the style to play in, if the policy was trained with styles; default: none.
+    `strength` and `skill`: the style to play in, if the policy was trained with styles; default: none.
     `bias` is added to the log-odds of every button, after the temperature; with `offsets`, also
     each button's calibrated offset.
     """
@@ -61,6 +61,7 @@ class SamplingConfig:
     strength: float | None = None
     bias: float = 0.0
     offsets: bool = False
+    skill: tuple[tuple[str, float], ...] = ()  # by name, from 0 to 1; "": every skill
 
 
 class PolicyAgent:
@@ -99,8 +100,9 @@ class PolicyAgent:
         self.policy, self.sampling, self.mark, self.block = policy.eval(), sampling, mark, block
         self.device, self.delay = next(policy.parameters()).device, 0
         self.style: Mapping[str, Tensor] | None = None
-        if sampling.player or sampling.strength is not None:
-            style = policy.style_of([sampling.player] * block, [sampling.strength] * block)
+        if sampling.player or sampling.strength is not None or sampling.skill:
+            strengths, skill = [sampling.strength] * block, dict(sampling.skill)
+            style = policy.style_of([sampling.player] * block, strengths, skill)
             self.style = {key: values.to(self.device) for key, values in style.items()}
         self.buttons = [
             key for key in policy.values.keys if policy.schema.columns[key].field.kind == "flag"
