@@ -222,10 +222,10 @@ def test_known_formats_are_missing_by_name(tmp_path):
     """Replays in a format that is known and not read are rejected with what to do."""
     from shadowbox.games import load
 
-    (tmp_path / "a.slpz").write_bytes(b"x")
+    (tmp_path / "a.zlp").write_bytes(b"x")
     facts = ingest(load("melee"), [tmp_path], tmp_path / "store")
     (refused,) = facts["rejected"]
-    assert ".slpz is not read: unpack it with `slpz -d FILE`" in refused["reason"]
+    assert ".zlp is not read: unpack it with `slippc -x FILE`" in refused["reason"]
 
 
 # ---- tables of frames ----------------------------------------------------------------------------

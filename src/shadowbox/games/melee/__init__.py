@@ -18,7 +18,6 @@ from shadowbox.games.melee.schema import EVENTS, LEARNED, SCHEMA
 
 # compressed by other tools, with what undoes it
 MISSING = {
-    ".slpz": ".slpz is not read: unpack it with `slpz -d FILE`, or pack replays as .slp.xz",
     ".zlp": ".zlp is not read: unpack it with `slippc -x FILE`, or pack replays as .slp.xz",
 }
 # fields in which a learned world must beat every baseline
@@ -50,7 +49,7 @@ GAME = Game(
     event_kinds=EVENTS,
     event_whats=WHATS,
     reader="shadowbox.games.melee.replay:read",
-    reader_endings=(".slp", ".pt"),
+    reader_endings=(".slp", ".slpz", ".pt"),
     reader_missing=MISSING,
     reader_options=DEFAULTS,
     reader_filters=FILTERS,

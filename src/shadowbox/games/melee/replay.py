@@ -26,7 +26,7 @@ LONGEST_NAME = 64  # characters that are kept; the recorder's metadata may hold 
 
 
 def read(source: Path | bytes, name: str, **settings: Any) -> Iterator[Episode]:
-    """Read the episodes of a recording: one of a `.slp`, many of a `.pt`.
+    """Read the episodes of a recording: one of a `.slp` or a `.slpz`, many of a `.pt`.
 
     A `.slp` with impossible values gives an episode for each stretch of frames between them. The
     ending of `name` decides about the format; `settings` are those of `AcceptOptions`.
@@ -36,6 +36,10 @@ def read(source: Path | bytes, name: str, **settings: Any) -> Iterator[Episode]:
 
         yield from read_encoded(source, name, options(**settings))
         return
+    if name.lower().endswith(".slpz"):
+        from shadowbox.games.melee.slp.packed import unpack_file
+
+        source = unpack_file(source, name)
     yield from episodes_of(source, name, options(**settings))
 
 
