@@ -5,16 +5,21 @@ Their targets are checked by `make bench`, on a quiet machine.
 
 from __future__ import annotations
 
+import json
+
 import pytest
+import torch
 
 from shadowbox.bench import world
 from shadowbox.bench.env import bench_env
 from shadowbox.bench.gesture import bench_gesture
+from shadowbox.bench.gpu import bench_gpu
 from shadowbox.bench.loop import bench_loop
 from shadowbox.bench.policy import bench_policy
 from shadowbox.bench.sim import bench_sim
 from shadowbox.bench.store import SCHEMA, bench_store
 from shadowbox.bench.world import bench_world
+from shadowbox.errors import UsageError
 
 PROMISED = {
     "bytes_per_frame",
@@ -120,3 +125,23 @@ def test_the_world_bench_prints_what_it_promises(monkeypatch):
     for name in ("dream", "older_dream"):
         assert figures[f"{name}_frames_per_s_8"] > figures[f"{name}_frames_per_s_1"] > 0
     assert figures["dream_way"] == "plain"
+
+
+def test_the_gpu_bench_on_a_cpu(capsys):
+    """Without a GPU it refuses in words; named, a CPU runs its parts, and the others say why they cannot."""
+    from shadowbox import cli
+
+    with pytest.raises(SystemExit, match=r"^0$"):
+        cli.main(
+            ["bench", "gpu", "--device", "cpu", "--seconds", "8", "--batch", "2", "--width", "64",
+             "--depth", "1", "--json"]
+        )  # fmt: skip
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["decode_per_wall_s"] > 0
+    assert figures["train_fp32_per_wall_s"] > 0
+    assert figures["act_per_wall_s"] > 0
+    assert set(figures["left_out"]) >= {"train_bf16_compiled", "act_graph"}
+    assert "CUDA graphs need a CUDA device" in figures["left_out"]["act_graph"]
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="no CUDA device is here"):
+            bench_gpu()

@@ -87,6 +87,21 @@ def policy(steps: int, rounds: int, as_json: bool) -> None:
 
 
 @bench.command()
+@click.option("--device", default="cuda", show_default=True, help="Device: cuda, or cpu.")
+@_option("--seconds", 180, click.FloatRange(1, 220), "Seconds of all parts together.")
+@_option("--batch", 64, at_least(1), "Segments of a training step.")
+@_option("--width", 512, at_least(8), "Width of the policy.")
+@_option("--depth", 6, at_least(1), "Layers of the policy.")
+@json_option
+def gpu(device: str, seconds: float, batch: int, width: int, depth: int, as_json: bool) -> None:
+    """Benchmark an accelerator: decoding, training (fp32, bf16, compiled), and acting (CUDA graph)."""
+    from shadowbox.bench.gpu import bench_gpu
+
+    figures = bench_gpu(device, seconds, batch, {"width": width, "depth": depth})
+    _print("gpu", figures, as_json)
+
+
+@bench.command()
 @_option("--steps", 1, at_least(1), "Training steps of each kind in a round.")
 @_option("--rounds", 3, at_least(1), "Alternating rounds.")
 @json_option

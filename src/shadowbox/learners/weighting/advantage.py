@@ -53,8 +53,8 @@ def decision_weights(
     for episode, columns in _episodes(store, train):
         rewards = _rewards(store, episode, columns, reward, players)
         returns.append(_discounted(rewards, gamma)[:, list(seats)])
-    told = np.concatenate(returns)
-    advantage = told - _baseline(store, seats, train, told)
+    target = np.concatenate(returns)
+    advantage = target - _baseline(store, seats, train, target)
     spread = float(advantage.std())
     scaled = advantage / (spread or 1.0) / config.advantage_beta
     # far above the clip an exponential only overflows
