@@ -31,7 +31,7 @@ from shadowbox.learners.imitation_data import (
     validation_episodes,
 )
 from shadowbox.learners.imitation_options import ImitationConfig, require_possible
-from shadowbox.learners.weighting.advantage import decision_weights
+from shadowbox.learners.weighting.advantage import _DecisionWeights, decision_weights
 from shadowbox.model import policy
 from shadowbox.model.checkpoint import CheckpointConfig
 from shadowbox.model.codec import (
@@ -98,10 +98,7 @@ def prepare(
     given = (model, store, options, baselines, sides["train"])
     steps = config.steps or source(config.batch, 0, 1).batches_in(0) * (config.epochs or 1)
     learner = _StagedImitation(*given, stages, steps) if stages else ImitationLearner(*given)
-    if options.advantage_beta:
-        if game is None:
-            raise UsageError("imitation: advantage_beta needs the game's rewards, so name its game")
-        learner.weights = decision_weights(store, game, seats, sides["train"], options)
+    learner.weights = _weights(store, game, seats, sides["train"], options)
     return TrainTask(
         learner=learner,
         model=model,
@@ -111,6 +108,17 @@ def prepare(
         facts={**known, "imitation": dataclasses.asdict(options), **(facts or {})},
         resume=resume,
     )
+
+
+def _weights(
+    store: Store, game: Game | None, seats: Sequence[int], train: Array, options: ImitationConfig
+) -> _DecisionWeights | None:
+    """Weights of the decisions by their advantage, if the settings ask for them."""
+    if not options.advantage_beta:
+        return None
+    if game is None:
+        raise UsageError("imitation: advantage_beta needs the game's rewards, so name its game")
+    return decision_weights(store, game, seats, train, options)
 
 
 STAGE_LINES: Mapping[str, Mapping[str, MetricInfo]] = {

@@ -79,7 +79,7 @@ class _PlayerStyle(nn.Module):
         return found | ({"skill": self._skills(skill, len(numbers))} if skill else {})
 
     def _skills(self, skill: Mapping[str, float], batch: int) -> Tensor:
-        """Skills as a tensor [B, 2 * skills]; the name "" stands in for each of them."""
+        """Skills as a tensor [B, 2 * skills]; the name "" means each of them."""
         for name in skill:
             if name and name not in self.skill:
                 raise UsageError(
