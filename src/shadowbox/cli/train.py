@@ -113,6 +113,7 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
         split=parse_shares(chosen["shares"], chosen["by"], 0),
         facts={"store": path, "task": chosen},
         resume=_resume_command(path, out, chosen.get("game")),
+        game=find(store.schema.name),
         **{name: value for name, value in chosen["with"].items() if name not in imitation},
     )
     parent = (
