@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from shadowbox.bench.policy import GAME, LENGTH, _store
+from shadowbox.bench.policy import LENGTH, _store
 from shadowbox.core.schema import Choice
 from shadowbox.data.split import Split
 from shadowbox.errors import UsageError
+from shadowbox.games.melee import GAME
 
 PARTS = ("decode", "train_fp32", "train_bf16", "train_bf16_compiled", "act", "act_graph")
 NIGHT = {"trunk": "ssd", "width": 512, "depth": 6, "hidden_width": 0, "head_width": 256}
@@ -88,7 +89,7 @@ def _rate(part: Part, seconds: float, device: Any) -> float:
     until = time.monotonic() + seconds
     for _ in range(WARM):
         part()
-    rates = []
+    rates: list[float] = []
     while len(rates) < LEAST or time.monotonic() < until:
         _finish(device)
         began = time.perf_counter()
@@ -195,14 +196,15 @@ class _Bench:
         if self.device.type != "cuda":
             raise UsageError("CUDA graphs need a CUDA device")
         run, _ = self._acting()
-        stream = torch.cuda.Stream(self.device)
-        stream.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(stream):
+        cuda: Any = torch.cuda  # has no types
+        stream = cuda.Stream(self.device)
+        stream.wait_stream(cuda.current_stream(self.device))
+        with cuda.stream(stream):
             for _ in range(WARM):
                 run()
-        torch.cuda.current_stream(self.device).wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        cuda.current_stream(self.device).wait_stream(stream)
+        graph = cuda.CUDAGraph()
+        with cuda.graph(graph):
             run()
 
         def replay() -> float:
