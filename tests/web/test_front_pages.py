@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 
 import pytest
 from browser import until
@@ -28,7 +29,10 @@ def test_home_has_a_match_and_three_doors(client):
     page = client.get("/").text
     for words in ("Fight now", "Choose a match", "Start from matches", "Nothing yet", "make demo"):
         assert words in page
-    match = client.get("/home.json").json()
+    end = time.monotonic() + 120
+    while (match := client.get("/home.json").json()).get("state") == "preparing":
+        assert time.monotonic() < end
+        time.sleep(0.05)
     rows = base64.b64decode(match["rows"])
     assert len(rows) > 30 * match["hello"]["row_bytes"]
     assert match["hello"]["players"] == ["expert", "aggressive"]

@@ -117,8 +117,8 @@ async def home(request: Request) -> Response:
 
 
 async def home_match(request: Request) -> Response:
-    """Match of the Home page, as JSON for its script; null where there is none."""
-    return JSONResponse(await run_in_threadpool(request.app.state.home.data))
+    """Match of the Home page, as JSON for its script, or its state before that."""
+    return JSONResponse(request.app.state.home.data())
 
 
 async def arena(request: Request) -> Response:

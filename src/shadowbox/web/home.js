@@ -12,9 +12,17 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 let held = still.matches;
 
-const match = await fetchJson("/home.json").catch(() => null);
-if (match) show(match);
-else document.querySelector(".hero").hidden = true;
+load();
+
+/** Ask for the match until it has been played. */
+async function load() {
+  const match = await fetchJson("/home.json").catch(() => ({ state: "none" }));
+  if (match.state === "preparing") {
+    viewer.querySelector(".waiting")?.replaceChildren("Preparing a match: the simulator compiles.");
+    setTimeout(load, 300);
+  } else if (match.state === "none") document.querySelector(".hero").hidden = true;
+  else show(match);
+}
 
 function show({ hello, rows, events, result }) {
   viewer.load(hello, Uint8Array.from(atob(rows), (one) => one.charCodeAt(0)), events, result);

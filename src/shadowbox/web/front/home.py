@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import secrets
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from shadowbox.train.runs import runs_in
 from shadowbox.web import stored
 from shadowbox.web.markup import element, framed
 from shadowbox.web.site import Site
+
+log = logging.getLogger(__name__)
 
 SHOWN = ("expert", "aggressive")  # bots of the match on the page, where the game has them
 DOORS = (
@@ -47,19 +50,30 @@ DOORS = (
 
 
 class _HomeMatch:
-    """The match that the page shows, played when it is first asked for."""
+    """The match that the page shows, played in a thread when it is first asked for.
+
+    A request never waits for it: compiling a simulator takes longer than stopping a server may.
+    """
 
     def __init__(self, site: Site) -> None:
         self._site, self._lock = site, threading.Lock()
-        self._data: dict[str, Any] | None = None
-        self._made = False
+        self._thread: threading.Thread | None = None
+        self._data: dict[str, Any] = {"state": "preparing"}
 
-    def data(self) -> dict[str, Any] | None:
-        """Data for the viewer; None where the server has no match to show."""
+    def data(self) -> dict[str, Any]:
+        """Data for the viewer, or the `state`: preparing, or none on a server without matches."""
         with self._lock:
-            if not self._made:
-                self._data, self._made = _match(self._site), True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._make, name="home match", daemon=True)
+                self._thread.start()
             return self._data
+
+    def _make(self) -> None:
+        try:
+            self._data = _match(self._site) or {"state": "none"}
+        except ShadowboxError as error:
+            log.warning("no match for the Home page: %s", error)
+            self._data = {"state": "none"}
 
 
 def home(site: Site) -> str:
