@@ -298,6 +298,7 @@ class Game:
     hits: Callable[[Columns], Array] | None = None  # [T, players], found from the state alone
     impossible: Callable[[Columns], Mapping[str, Array]] | None = None  # in any match
     repairs: Callable[[Columns], Mapping[str, tuple[Array, int]]] | None = None  # of drawn rows
+    repairs_script: Callable[[], str] | None = None  # the same for a page: `$repair(columns)`
     world_fields: tuple[str, ...] = ()  # in which a learned world must beat every baseline
     # rows [n, slots], their events; the last row must suffice
     outcome: Callable[[Columns, Array], Outcome] | None = None

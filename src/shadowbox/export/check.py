@@ -17,6 +17,7 @@ from torch import Tensor
 from shadowbox.core.game import Agent, Game
 from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval, bootstrap_mean
+from shadowbox.errors import UsageError
 from shadowbox.export.steps import AFTER, MEMORY, PRESS, _StepExport
 from shadowbox.model.policy import Policy
 from shadowbox.play import specs
@@ -96,6 +97,8 @@ class _SessionPolicy:
 def policy_in(agent: Any) -> PolicyAgent:
     """The policy's agent inside of delays and limits."""
     while not isinstance(agent, PolicyAgent):
+        if not hasattr(agent, "agent"):
+            raise UsageError(f"expected a policy, policy:RUN (got a {type(agent).__name__})")
         agent = agent.agent
     return agent
 

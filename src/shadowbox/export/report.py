@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,12 +17,16 @@ from shadowbox.core.stats import Interval
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.export import check
+from shadowbox.export.check_world import encoder_parity, recorded_steps, world_parity
 from shadowbox.export.onnx import OPSET, require_onnx, session, to_int8, to_onnx
 from shadowbox.export.source import _Source, find_source
-from shadowbox.export.steps import _StepExport, policy_step
+from shadowbox.export.steps import _StepExport, encoder_step, policy_step, world_step
+from shadowbox.model import checkpoint
 from shadowbox.play import specs
 from shadowbox.play.checkpoints import trained_store
+from shadowbox.play.dream.world import _Dream
 from shadowbox.play.match import play
+from shadowbox.play.restored_policy import restore_encoder
 
 ABOUT = "export.json"
 
@@ -46,67 +50,100 @@ def export_onnx(
     """
     require_onnx()
     source = find_source(what, game)
-    if source.kind != "policy":
-        raise UsageError(f"'{what}' is a {source.kind}: policies alone can be exported so far")
     single = out.suffix == ".onnx"
     if single and int8:
         raise UsageError(f"--out {out}: --int8 writes a second file, so name a folder")
-    inner = check.policy_in(specs.agent(source.spec, source.game))
-    step = policy_step(inner.policy, inner.temperatures, inner.style)
-    model = to_onnx(step)
-    models = {"fp32": model, **({"int8": to_int8(model)} if int8 else {})}
+    checks = _Checks(source, store, rows, opponent, matches, world, seed)
+    exports, more = _steps_of(source)
     files = []
-    for precision, each in models.items():
-        name = f"{step.name}.onnx" if precision == "fp32" else f"{step.name}.{precision}.onnx"
-        path = out if single else out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, each)
-        recorded = _recorded(source, store, rows, opponent, world, seed)
-        found = _checked(step, each, source, recorded)
-        if matches and _playable(source.game, world):
-            seeds = seed + np.arange(max(1, matches // 2))
-            found["play"] = _played(source, each, opponent, world, seeds)
-        files.append({"path": str(path), "precision": precision, "bytes": len(each), **found})
+    for step in exports[:1] if single else exports:
+        model = to_onnx(step)
+        models = {"fp32": model, **({"int8": to_int8(model)} if int8 else {})}
+        for precision, each in models.items():
+            name = f"{step.name}.onnx" if precision == "fp32" else f"{step.name}.{precision}.onnx"
+            path = out if single else out / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, each)
+            found = _checked(step, each, checks)
+            files.append({"path": str(path), "precision": precision, "bytes": len(each), **found})
     facts = {
         "spec": source.spec,
         "game": source.game.name,
         "out": str(out),
         "opset": OPSET,
-        "repeat": inner.policy.config.repeat,
+        **more,
         "opponent": opponent,
         "files": files,
-        "steps": {step.name: _signature(step)},
+        "steps": {step.name: _signature(step) for step in exports},
     }
     if not single:
         write_whole(out / ABOUT, (json.dumps(facts, indent=1) + "\n").encode())
     return facts
 
 
-def _checked(
-    step: _StepExport, model: bytes, source: _Source, recorded: Iterator[Mapping[str, Array]]
-) -> dict[str, Any]:
-    run = session(model)
-    same = check.parity(source.spec, source.game, run, recorded)
+class _Checks(NamedTuple):
+    """Settings of the checks of each file."""
+
+    source: _Source
+    store: Path | None
+    rows: int
+    opponent: str
+    matches: int
+    world: str
+    seed: int
+
+
+def _steps_of(source: _Source) -> tuple[list[_StepExport], dict[str, Any]]:
+    """Steps of a checkpoint, the main one first, and what else a caller of them must know."""
+    game = source.game
+    if source.kind == "world":
+        dream = specs.world(source.spec, game, 1)
+        assert isinstance(dream, _Dream)
+        return [world_step(dream.model)], {}
+    if source.kind == "encoder":
+        found = checkpoint.load(source.folder)
+        encoder = restore_encoder(found, game.schema, encodings=game.encodings)
+        return [encoder_step(encoder, game.schema)], {}
+    inner = check.policy_in(specs.agent(source.spec, game))
+    steps = [policy_step(inner.policy, inner.temperatures, inner.style)]
+    if inner.policy.strategy is not None:
+        steps.append(encoder_step(inner.policy.strategy, game.schema))
+    return steps, {"repeat": inner.policy.config.repeat}
+
+
+def _checked(step: _StepExport, model: bytes, checks: _Checks) -> dict[str, Any]:
+    """Comparison with PyTorch, times, and for a policy matches."""
+    source, run = checks.source, session(model)
+    if step.name == "world":
+        pair = [checks.opponent] * source.game.schema.players
+        _, recorder = recorded_steps(source.spec, source.game, pair, checks.rows, checks.seed)
+        same = world_parity(run, recorder, checks.rows)
+    elif step.name == "encoder":
+        same = encoder_parity(step, run, source.game, _recorded(checks))
+    else:
+        same = check.parity(source.spec, source.game, run, _recorded(checks))
     median, slow = check.times(run, step)
-    return {
+    found: dict[str, Any] = {
         "largest": same.largest,
         "rows": same.rows,
         "equal": same.equal,
         "p50_ms": median,
         "p99_ms": slow,
     }
+    if step.name == "policy" and checks.matches and _playable(source.game, checks.world):
+        found["play"] = _played(checks, run)
+    return found
 
 
-def _played(
-    source: _Source, model: bytes, opponent: str, world: str, seeds: Array
-) -> dict[str, Any]:
-    found = check.closed_loop(source.spec, source.game, session(model), opponent, world, seeds)
+def _played(checks: _Checks, run: Any) -> dict[str, Any]:
+    source, seeds = checks.source, checks.seed + np.arange(max(1, checks.matches // 2))
+    found = check.closed_loop(source.spec, source.game, run, checks.opponent, checks.world, seeds)
     names = {"wins": found.wins, "pytorch": found.plain, "difference": found.difference}
     return {"matches": 2 * len(seeds), **{key: _interval(each) for key, each in names.items()}}
 
 
 def _interval(found: Interval) -> dict[str, float]:
-    return {"value": found.value, "low": found.low, "high": found.high}
+    return {name: float(value) for name, value in found._asdict().items()}
 
 
 def _signature(step: _StepExport) -> dict[str, Any]:
@@ -122,26 +159,22 @@ def _playable(game: Game, world: str) -> bool:
     return game.schema.players == 2 and (bool(world) or game.world is not None)
 
 
-def _recorded(
-    source: _Source, store: Path | None, rows: int, opponent: str, world: str, seed: int
-) -> Iterator[Mapping[str, Array]]:
-    """Recorded columns [T, slots], episode by episode, `rows` in all from each seat."""
-    game = source.game
-    left = -(-rows // game.schema.players)
-    for columns in _episodes(source, store, opponent, world, seed):
-        taken = dict(columns)
-        count = min(left, len(taken[game.schema.state_keys[0]]) - 1)
-        yield {key: values[:count].copy() for key, values in taken.items()}
+def _recorded(checks: _Checks) -> Iterator[Mapping[str, Array]]:
+    """Recorded columns [T, slots], episode by episode, `rows` in all from all seats."""
+    schema = checks.source.game.schema
+    left = -(-checks.rows // schema.players)
+    for columns in _episodes(checks):
+        count = min(left, len(columns[schema.state_keys[0]]) - 1)
+        yield {key: values[:count].copy() for key, values in columns.items()}
         left -= count
         if left <= 0:
             return
 
 
-def _episodes(
-    source: _Source, store: Path | None, opponent: str, world: str, seed: int
-) -> Iterator[Mapping[str, Array]]:
-    game, path = source.game, store
-    if path is None and not _playable(game, world):
+def _episodes(checks: _Checks) -> Iterator[Mapping[str, Array]]:
+    """Episodes of the given store, of a match for each seed, or of the store of the run."""
+    source, game, path = checks.source, checks.source.game, checks.store
+    if path is None and not _playable(game, checks.world):
         path = trained_store(source.folder)
         if path is None or not path.exists():
             raise UsageError(
@@ -152,9 +185,9 @@ def _episodes(
         for number in range(len(opened)):
             yield opened.episode(number).columns
         return
-    agents = [specs.agent(source.spec, game), specs.agent(opponent, game)]
-    made = specs.world(world, game, 1)
-    for played in islice(
-        play(game, made, agents, [source.spec, opponent], seed + np.arange(1000)), 1000
-    ):
-        yield played.episode.columns
+    first = source.spec if source.kind == "policy" else checks.opponent
+    pair = [first, checks.opponent]
+    made, agents = specs.world(checks.world, game, 1), [specs.agent(each, game) for each in pair]
+    for seed in itertools.count(checks.seed):
+        for played in play(game, made, agents, pair, np.array([seed])):
+            yield played.episode.columns

@@ -1,5 +1,6 @@
-"""One step of a policy as a function of tensors alone, with names for what goes in and comes out.
+"""One step of a policy, a world or an encoder as a function of tensors alone.
 
+Everything that goes in and comes out has a name.
 All that is drawn is a function of uniform numbers among the inputs, so that another runtime draws
 alike. B is the number of matches, which an exported step fixes.
 """
@@ -15,6 +16,11 @@ from torch import Tensor, nn
 from shadowbox.core.schema import Choice, Flag, Schema
 from shadowbox.model.design import DELAY
 from shadowbox.model.policy import Policy
+from shadowbox.model.strategy.encoder import StrategyEncoder
+from shadowbox.model.world.older import _OlderWorld
+from shadowbox.model.world.projection import _Projection
+from shadowbox.model.world.step import _PureStep
+from shadowbox.model.world.world import _WorldModel
 
 MEMORY, AFTER = "memory/", "after/"  # names of what a step remembers, before and after it
 PRESS = "press/"  # names of the controls that a policy answers with
@@ -119,3 +125,70 @@ def _example(schema: Schema, key: str, matches: int) -> Tensor:
         else torch.float32
     )
     return torch.zeros(matches, column.slots, dtype=kind)
+
+
+def world_step(model: _WorldModel | _OlderWorld) -> _StepExport:
+    """Step of a learned world, of one match.
+
+    Inputs: a frame by kind (`reals`, `flags`, `choices`, in the places of `_Layout`), the controls
+    of all players, `memory/...`, and `noise` [1, draws]. Results: the next frame, memory, and how
+    many values were `put_right`.
+    """
+    layout, schema, cpu = model.layout, model.schema, torch.device("cpu")
+    inputs = {
+        "reals": torch.zeros(1, layout.width(layout.reals)),
+        "flags": torch.zeros(1, layout.width(layout.flags), dtype=torch.bool),
+        "choices": torch.zeros(1, layout.width(layout.choices), dtype=torch.int64),
+    }
+    kinds = tuple(inputs)
+    inputs |= {key: _example(schema, key, 1) for key in schema.control_keys}
+    memory = model.initial(1, cpu)
+    inputs |= {f"{MEMORY}{key}": values for key, values in memory.items()}
+    inputs["noise"] = torch.full((1, model.heads.draws), 0.5)
+    outputs = (
+        *(f"{AFTER}{kind}" for kind in kinds),
+        *(f"{AFTER}{key}" for key in memory),
+        "put_right",
+        "wrong",
+    )
+    step = _PureStep(model.eval(), _Projection(model), 1)
+    return _StepExport("world", step, inputs, outputs)
+
+
+class _EncoderStep(nn.Module):
+    """View, memory and resets -> latent of the opponent's history, memory."""
+
+    def __init__(self, encoder: StrategyEncoder, names: Sequence[str]) -> None:
+        """`names` of the inputs."""
+        super().__init__()
+        self.encoder, self.names = encoder, tuple(names)
+
+    @torch.no_grad()
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """Results in the order of `_StepExport.outputs`."""
+        inputs = dict(zip(self.names, given, strict=True))
+        memory = {
+            name.removeprefix(MEMORY): values
+            for name, values in inputs.items()
+            if name.startswith(MEMORY)
+        }
+        view = {key: inputs[key][:, None] for key in self.encoder.keys}
+        latent, after = self.encoder.seq(view, memory, inputs["reset"][:, None])
+        latent = latent[:, 0]
+        guess = () if self.encoder.identity is None else (self.encoder.guess(latent),)
+        return (latent, *guess, *(after[key] for key in memory))
+
+
+def encoder_step(encoder: StrategyEncoder, schema: Schema) -> _StepExport:
+    """Step of an encoder of the opponent's history, of one match.
+
+    Inputs: the columns that it reads, as its player sees them, `memory/...` and `reset`. Results:
+    the `latent`, the `guess` of who the opponent is, where it was trained to, and the memory.
+    """
+    inputs = {key: _example(schema, key, 1) for key in encoder.keys}
+    memory = encoder.initial(1, torch.device("cpu"))
+    inputs |= {f"{MEMORY}{key}": values for key, values in memory.items()}
+    inputs["reset"] = torch.ones(1, dtype=torch.bool)
+    guess = () if encoder.identity is None else ("guess",)
+    outputs = ("latent", *guess, *(f"{AFTER}{key}" for key in memory))
+    return _StepExport("encoder", _EncoderStep(encoder.eval(), tuple(inputs)), inputs, outputs)

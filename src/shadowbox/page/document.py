@@ -28,17 +28,23 @@ def page(title: str, blocks: Iterable[Html]) -> str:
 
 
 def shell(
-    title: str, body: Html, *, styles: Sequence[str] = ("style.css",), script: str = ""
+    title: str,
+    body: Html,
+    *,
+    styles: Sequence[str] = ("style.css",),
+    script: str = "",
+    compiled: bool = False,
 ) -> str:
     """Whole HTML file around a body.
 
-    Styles and script are inlined; nothing is fetched, and no other script can run.
+    Styles and script are inlined; nothing is fetched, and no other script can run. `compiled`: the
+    script may run WebAssembly, which is inside it as well.
     """
     style = "".join(part(name) for name in styles)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     if script:
-        policy += f"; script-src 'sha256-{digest}'"
+        policy += f"; script-src 'sha256-{digest}'" + " 'wasm-unsafe-eval'" * compiled
         body = Html(f'{body}<script type="module">{script}</script>')
     return (
         "<!doctype html>\n"

@@ -371,9 +371,8 @@ def as_tensor(values: Array) -> Tensor:
     """A column as models take it: choices as int64."""
     import torch
 
-    return torch.from_numpy(
-        np.ascontiguousarray(values.astype(np.int64) if values.dtype.kind == "u" else values)
-    )
+    values = values.astype(np.int64) if values.dtype.kind == "u" else values
+    return torch.from_numpy(np.require(values, requirements=["C", "W"]))  # W: else torch warns
 
 
 def _where(

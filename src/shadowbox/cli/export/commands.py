@@ -9,6 +9,10 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
         "shadowbox.cli.export.onnx:onnx",
         "One step of a policy, a world or an encoder as ONNX, compared with PyTorch.",
     ),
+    "web": (
+        "shadowbox.cli.export.web:web",
+        "A page in which a browser plays in a learned world, without a server.",
+    ),
 }
 
 export = _LazyGroup(

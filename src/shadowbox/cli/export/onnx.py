@@ -16,7 +16,7 @@ from shadowbox.cli.terminal import PATH, SEED, at_least, emit, json_option, numb
     "--out",
     type=PATH,
     required=True,
-    help="File ending in .onnx for full precision alone, or folder for all files.",
+    help="File ending in .onnx for the main step in full precision, or folder for all files.",
 )
 @click.option("--int8", is_flag=True, help="Also write weights of eight bits, and check them.")
 @click.option(
@@ -44,8 +44,9 @@ from shadowbox.cli.terminal import PATH, SEED, at_least, emit, json_option, numb
 def onnx(what: str, out: Path, named: str | None, as_json: bool, **options: Any) -> None:
     """Write one step of RUN as ONNX, for any runtime, and compare it with PyTorch.
 
-    RUN is a run, a checkpoint, or a policy that ships, such as policy:champion. What is drawn is a
-    function of uniform numbers that the caller gives.
+    RUN is a run, a checkpoint, or what ships: policy:champion, dream:brawl. What is drawn is a
+    function of uniform numbers that the caller gives. A policy with an encoder of the opponent's
+    history gets a second file, for the encoder alone.
     """
     from shadowbox.export.report import export_onnx
     from shadowbox.games import load
@@ -69,7 +70,7 @@ def _text(facts: dict[str, Any]) -> str:
         ]
         for each in facts["files"]
     ]
-    head = ["file", "size", "largest difference", "equal decisions", "ms p50", "ms p99"]
+    head = ["file", "size", "largest difference", "equal", "ms p50", "ms p99"]
     lines = [table(head, rows)]
     for each in facts["files"]:
         if "play" in each:

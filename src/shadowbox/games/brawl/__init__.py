@@ -16,7 +16,7 @@ from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games.brawl.bots import BOTS
 from shadowbox.games.brawl.dream.dynamics import DYNAMICS
 from shadowbox.games.brawl.figures.behavior import BEHAVIOR
-from shadowbox.games.brawl.figures.couplings import couplings, impossible, repairs
+from shadowbox.games.brawl.figures.couplings import couplings, impossible, repairs, repairs_script
 from shadowbox.games.brawl.figures.events import events
 from shadowbox.games.brawl.figures.tactics import tactics
 from shadowbox.games.brawl.observe import OBSERVATIONS, action_masks
@@ -122,6 +122,7 @@ GAME = Game(
     couplings=couplings,
     impossible=impossible,
     repairs=repairs,
+    repairs_script=repairs_script,
     world_fields=tuple(
         f"player/{name}" for name in ("x", "y", "vx", "vy", "damage", "move", "stun")
     ),

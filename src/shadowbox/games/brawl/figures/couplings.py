@@ -6,8 +6,10 @@ ground is checked where the row names its stage.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
+from importlib.resources import files
 
 import numpy as np
 
@@ -159,6 +161,22 @@ def repairs(columns: Columns) -> Mapping[str, tuple[Array, int]]:
         "player/state": (walks, S_AIR),
         "player/age": (walks, 0),
     }
+
+
+def repairs_script() -> str:
+    """Script of a page with a function `$repair(columns)`, which changes a row as `repairs` says."""
+    blocks = _blocks()
+    tables = {
+        "blocks": blocks[..., :3].reshape(len(STAGES), -1, 3).tolist(),
+        "slack": SLACK,
+        "reach": BODY_W + SLACK,
+        "body": BODY_H,
+        "platform": {"width": PLATFORM_W, "height": PLATFORM_H},
+        "walking": list(ON_THE_GROUND),
+        "air": S_AIR,
+    }
+    text = files("shadowbox.games.brawl").joinpath("page/repairs.js").read_text(encoding="utf-8")
+    return f"const TABLES = {json.dumps(tables)};\n{text}"
 
 
 def _on_something(columns: Columns) -> tuple[Array, Array]:

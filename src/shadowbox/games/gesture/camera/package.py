@@ -7,18 +7,14 @@ data folder, from which the page of games/gesture/page is served; the browser ne
 
 from __future__ import annotations
 
-import hashlib
 import io
-import os
-import shutil
-import subprocess
 import tarfile
-import tempfile
 from pathlib import Path
 
 from shadowbox.core import system
+from shadowbox.core.downloads import npm
 from shadowbox.core.files import write_whole
-from shadowbox.errors import ShadowboxError, system_error
+from shadowbox.errors import ShadowboxError
 
 PACKAGE, VERSION, LICENSE = "@mediapipe/holistic", "0.5.1675471629", "Apache-2.0"
 SHA512 = (
@@ -39,8 +35,8 @@ KEPT = {  # file -> bytes
     "package.json": 657,
     HEAVY: 27_709_200,
 }
-LONGEST_S = 900  # of a download
 SETUP = "shadowbox setup camera"
+NPM = npm._NpmPackage(PACKAGE, VERSION, SHA512, ARCHIVE_BYTES, SETUP)
 
 
 def camera_folder() -> Path:
@@ -72,27 +68,12 @@ def require(folder: Path | None = None, heavy: bool = False) -> Path:
 
 def fetch(folder: Path, heavy: bool = False) -> None:
     """Fetch the package by npm, check its digest, and keep its files in `folder`."""
-    with tempfile.TemporaryDirectory(prefix="shadowbox-camera-") as temporary:
-        content = checked(_packed(Path(temporary)))
-    keep(content, folder, heavy)
+    keep(npm.fetched(NPM), folder, heavy)
 
 
 def checked(archive: Path) -> bytes:
     """Content of the archive, if it has the pinned digest."""
-    size = archive.stat().st_size
-    content = archive.read_bytes() if size == ARCHIVE_BYTES else b""
-    digest = hashlib.sha512(content).hexdigest()
-    if digest != SHA512:
-        reason = (
-            f"it has {size:,} bytes; expected {ARCHIVE_BYTES:,}"
-            if size != ARCHIVE_BYTES
-            else f"its SHA-512 begins with {digest[:16]}; expected {SHA512[:16]}"
-        )
-        raise ShadowboxError(
-            f"{PACKAGE} {VERSION}: the archive is not the known one: {reason}. Nothing was kept; "
-            "check which registry npm asks: npm config get registry"
-        )
-    return content
+    return npm.checked(NPM, archive)
 
 
 def keep(content: bytes, folder: Path, heavy: bool = False) -> None:
@@ -107,61 +88,3 @@ def keep(content: bytes, folder: Path, heavy: bool = False) -> None:
                     f"{PACKAGE}: {name} has {len(data):,} bytes; expected {size:,}"
                 )
             write_whole(folder / name, data)
-
-
-def _packed(folder: Path) -> Path:
-    """Archive that `npm pack` writes into the folder."""
-    npm = shutil.which("npm")
-    if npm is None:
-        raise ShadowboxError(
-            f"npm was not found, which fetches {PACKAGE}: install Node.js, which brings npm (Debian: "
-            f"apt-get install npm), and run `{SETUP}` again"
-        )
-    command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", str(folder)]
-    command += ["--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
-    try:
-        ended = subprocess.run(  # noqa: S603  npm by its full path, without a shell
-            command,
-            cwd=folder,
-            env={**os.environ, "npm_config_update_notifier": "false"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=LONGEST_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ShadowboxError(
-            f"npm did not fetch {PACKAGE} within {LONGEST_S} s; try again"
-        ) from None
-    except OSError as error:
-        raise ShadowboxError(f"npm cannot be started: {system_error(error)}") from error
-    archives = sorted(folder.glob("*.tgz"))
-    if ended.returncode or len(archives) != 1:
-        raise ShadowboxError(_refusal(ended.stderr))
-    return archives[0]
-
-
-def _refusal(text: str) -> str:
-    """Reason of npm in plain words."""
-    lines = [line.partition("npm")[2].strip() for line in text.splitlines() if "npm" in line]
-    words = " ".join(lines)
-    unreachable = (
-        "ENOTFOUND",
-        "EAI_AGAIN",
-        "ECONNREFUSED",
-        "ETIMEDOUT",
-        "ECONNRESET",
-        "ENETUNREACH",
-    )
-    if any(code in words for code in unreachable):
-        reason = "the registry cannot be reached: check the network, and npm config get registry"
-    elif "E404" in words or "ETARGET" in words:
-        reason = "the registry that is configured does not have this version"
-    elif "E401" in words or "E403" in words:
-        reason = "the registry refuses this user: npm login"
-    else:
-        reason = f"npm failed: {words[:300] or 'without a message'}"
-    return f"{PACKAGE} {VERSION} was not fetched: {reason}"

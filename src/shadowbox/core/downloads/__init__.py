@@ -1,0 +1,1 @@
+"""Downloads that are pinned by their digests."""
