@@ -1,0 +1,1 @@
+"""Scripts of brawl for pages that play without Python."""
