@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from apprentice import figures, same, stop_at, weights
+from apprentice import figures, make_store, same, stop_at, weights
 from promises import GAME, HEAD, games, ran, write
 from ranks import together
 
@@ -14,6 +14,8 @@ from shadowbox import cli
 from shadowbox.cards.file import CardFile
 from shadowbox.core.evaluation import EvaluationReport, Figure, GateReport
 from shadowbox.core.stats import Interval
+from shadowbox.data.split import Split
+from shadowbox.data.store import Store
 from shadowbox.errors import CardError, UsageError
 from shadowbox.experiment import estimate, evaluation, results
 from shadowbox.experiment.run import RunOptions, run_card
@@ -416,6 +418,22 @@ def test_judged_by_playing(project):
     temperatures = chosen["temperature"]["flags"]["temperature"] * chosen["play"]["temperature"]
     assert json.loads(judged.read_bytes())["temperatures"]["flags"] == pytest.approx(temperatures)
     assert ran(path, resume=True)[1] == []
+
+
+def test_a_card_may_be_judged_on_other_recordings(project):
+    """With `eval.data` a side of another store is evaluated on; a store that is nowhere is named at once."""
+    other = project / "data/others"
+    make_store(other, episodes=9, frames=48)
+    targets = [{"metric": "eval/onset_f1", "op": ">=", "value": 0.0}]
+    wish = {"set": {**HEAD["set"], "train.steps": 2}, "targets": targets}
+    there = {"store": "data/others", "split": "40/0/60"}
+    ran(write(eval={"episodes": 50, "side": "test", "data": there}, **wish))
+    [judged] = (project / "runs/toy/0").glob("**/evaluation.json")
+    report = json.loads(judged.read_bytes())
+    assert (report["store"], report["split"]) == ("data/others", "40/0/60")
+    assert report["episodes"] == len(Split(0.4, 0, 0.6).episodes(Store(other), "test"))
+    with pytest.raises(CardError, match="store data/nowhere not found"):
+        ran(write("lost", eval={"data": {"store": "data/nowhere"}}, **wish))
 
 
 def test_every_seed_may_draw_its_own_split(project):

@@ -215,11 +215,14 @@ class EvalSection(_CardModel):
     # of a learned world: recorded moments to predict from, and frames of each prediction
     starts: int | None = Field(default=None, ge=2, le=100_000)
     frames: int | None = Field(default=None, ge=20, le=100_000)
+    # other recordings, whose `side` by their own split is evaluated on, such as people unlike those of
+    # the training; what is chosen is chosen on the card's own side val
+    data: DataSection | None = None
 
     @property
     def asked(self) -> dict[str, Any]:
         """All settings, by which a run knows that it was evaluated so; later ones only if given."""
-        later = {name for name in ("starts", "frames") if getattr(self, name) is None}
+        later = {name for name in ("starts", "frames", "data") if getattr(self, name) is None}
         return self.model_dump(exclude=later)
 
 

@@ -14,6 +14,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAME_RULE = "a name must be lower-case letters, digits and _, beginning with a letter"
 MOST_SLOTS = 4096  # of a group; a file that says more is damaged, and a row has no such size
 PREDICT = {"real": ("value", "delta", "no"), "flag": ("value", "no"), "choice": ("value", "no")}
+PLACES, RATES = ("x", "y", "z"), ("vx", "vy", "vz")  # fields of the points of a skeleton
 MIRROR = {"real": ("keep", "negate"), "flag": ("keep", "invert"), "choice": ("keep",)}
 
 TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {  # by annotation; bools are not numbers
@@ -36,6 +37,14 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {  # by annotation; bools 
             and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
         ),
         "a tuple of whole numbers",
+    ),
+    "tuple[tuple[int, ...], ...]": (
+        lambda value: (
+            isinstance(value, tuple)
+            and all(isinstance(v, tuple) for v in value)
+            and all(isinstance(n, int) and not isinstance(n, bool) for v in value for n in v)
+        ),
+        "a tuple of tuples of whole numbers",
     ),
     "Literal['f2', 'f4']": (lambda value: value in ("f2", "f4"), "f2 or f4"),
     "Literal['player']": (lambda value: value == "player", "'player'"),
@@ -144,7 +153,31 @@ def _group_problems(group: Group, players: int) -> Iterable[str]:
             f"group '{group.name}': mirror_slots must name the partner of each of the "
             f"{group.slots} slots, in pairs (got {str(partners)[:60]})"
         )
+    if group.bones and not _is_skeleton(group):
+        yield (
+            f"group '{group.name}': bones must name for each of the {group.slots} slots those that it "
+            f"hangs from, without a circle, and the group needs the reals "
+            f"{', '.join((*PLACES, *RATES))} (got {str(group.bones)[:60]})"
+        )
     yield from _repeated(f"field of '{group.name}'", [field.name for field in group.fields])
+
+
+def _is_skeleton(group: Group) -> bool:
+    """True if every slot hangs from the origin in the end, and has a place and its rate."""
+    reals = {field.name for field in group.fields if isinstance(field, Real)}
+    if len(group.bones) != group.slots or not reals.issuperset((*PLACES, *RATES)):
+        return False
+    held: set[int] = set()
+    while len(held) < group.slots:
+        more = {
+            slot
+            for slot, parents in enumerate(group.bones)
+            if slot not in held and held.issuperset(parents)
+        }
+        if not more:
+            return False
+        held |= more
+    return True
 
 
 def _field_problems(field: Field, group: Group, players: int) -> Iterable[str]:

@@ -139,6 +139,8 @@ class Group:
     slot has the values of its partner in `mirror_slots`, such as the left wrist of the right one.
     `shown_by` names for each slot the flag of the state that is off where the slot was not found
     and holds zeros, such as `seen/left_hand` for each landmark of that hand.
+    Slots that are the points of a skeleton name in `bones` the points from whose middle each hangs, ()
+    for the origin: their fields `x`, `y`, `z` are places, and `vx`, `vy`, `vz` the rates of these.
     """
 
     name: str
@@ -150,13 +152,14 @@ class Group:
     private: bool = False
     mirror_slots: tuple[int, ...] = ()
     shown_by: tuple[str, ...] = ()
+    bones: tuple[tuple[int, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Group as plain data; attributes at their default are left out."""
         data: dict[str, Any] = {"name": self.name, "slots": self.slots}
         data |= {
             name: value
-            for name in ("per", "mask", "doc", "private", "mirror_slots", "shown_by")
+            for name in ("per", "mask", "doc", "private", "mirror_slots", "shown_by", "bones")
             if (value := getattr(self, name))
         }
         data["fields"] = []
@@ -181,7 +184,10 @@ class Group:
             }
             fields.append(KINDS[attributes.pop("kind")](**attributes))
         partners, flags = (tuple(rest.pop(name, ())) for name in ("mirror_slots", "shown_by"))
-        return Group(fields=tuple(fields), mirror_slots=partners, shown_by=flags, **rest)
+        bones = tuple(map(tuple, rest.pop("bones", ())))
+        return Group(
+            fields=tuple(fields), mirror_slots=partners, shown_by=flags, bones=bones, **rest
+        )
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,13 @@ def get_store(card: Card, game: Game, progress: Progress | None = None) -> Store
     return store
 
 
+def judged_on(card: Card) -> Card | None:
+    """The card with the other recordings that it is evaluated on as its data; None without any."""
+    if card.eval is None or card.eval.data is None:
+        return None
+    return card.model_copy(update={"data": card.eval.data})
+
+
 def data_fingerprint(card: Card, game: Game, store: Store | None) -> str | None:
     """Fingerprint of the data.
 

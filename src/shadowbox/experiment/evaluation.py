@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,9 @@ def evaluate_run(
     path = store.path if store is not None else None
     if asked.calibrate and path is not None:
         calibrate_checkpoint(str(run), path, config, fit_on="val", game=game, progress=progress)
+    if asked.data is not None and (other := dataset.judged_on(card)) is not None:
+        path = dataset.get_store(other, game).path
+        config = replace(config, split=dataset.split_of(asked.data, seed))
     return evaluate_checkpoint(str(run), path, config, game=game, progress=progress).report()
 
 

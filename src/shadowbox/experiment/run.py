@@ -79,6 +79,8 @@ def run_card(
     case.require_runnable()
     if case.card.data is not None:
         case.store = _get_store(case, progress)
+        if case.first and (other := dataset.judged_on(case.card)) is not None:
+            dataset.get_store(other, case.game, progress)
         case.require_valid()  # its data is here now, and says more
     case.require_signed()
     case.estimate = _estimated(case)

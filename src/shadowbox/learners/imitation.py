@@ -19,11 +19,13 @@ from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
 from shadowbox.data.sample import Aligned, Batch, align
 from shadowbox.data.store import Store
 from shadowbox.errors import EpisodeError
+from shadowbox.learners.augmentation.bodies import changed_bodies
 from shadowbox.learners.control_baselines import ControlBaselines
 from shadowbox.learners.imitation_data import (
     episode_labels,
     opponent_labels,
     value_ranges,
+    weighted_losses,
     with_lasting_presses,
     without_parts,
 )
@@ -160,7 +162,10 @@ class ImitationLearner:
             self._opponent = opponent_labels(store, model.config.opponents, self.seats)
         auxiliary = auxiliary_weights(model.strategy, config.strategy_coef, config.identity_coef)
         said = declare_metrics(self.head, self.values, baselines.names, auxiliary)
-        self.losses, self.scores = said.losses, said.scores
+        self.losses, self.scores = (
+            weighted_losses(said.losses, self.head, self.values, config),
+            said.scores,
+        )
         self.metrics: tuple[str, ...] = ()
         self._terms = (*self.head.names, *auxiliary)
         self._weights = torch.tensor([self.losses[name] for name in self._terms])
@@ -249,6 +254,8 @@ class ImitationLearner:
             columns = mirrored_where(
                 self.schema, columns, torch.rand(len(batch.rows), device=batch.rows.device) < 0.5
             )
+        if learning and self.config.changes_bodies:
+            columns = changed_bodies(self.schema, columns, self.config)
         if learning and self.config.part_dropout:
             columns = without_parts(self.schema, columns, self.config.part_dropout)
         columns = with_lasting_presses(columns, self._lasting)

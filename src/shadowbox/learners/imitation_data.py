@@ -16,8 +16,9 @@ from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.learners.control_baselines import recorded_values
-from shadowbox.learners.imitation_options import ImitationConfig, lasting_frames
+from shadowbox.learners.imitation_options import ImitationConfig, lasting_frames, loss_weights
 from shadowbox.model.codec import ControlValues, decode, from_every_seat
+from shadowbox.model.heads import Head
 from shadowbox.model.policy import Policy
 from shadowbox.model.strategy.encoder import opponent_numbers
 from shadowbox.train.config import TrainConfig
@@ -203,3 +204,14 @@ def sampled_rows(
     rows = store.rows_together(chosen, last=False)
     packed = torch.from_numpy(rows.view(np.uint8).reshape(len(rows), -1))
     return decode(store.schema, packed, keys)
+
+
+def weighted_losses(
+    losses: Mapping[str, float], head: Head, values: ControlValues, config: ImitationConfig
+) -> dict[str, float]:
+    """Weights of the losses, times those of `control_weights`; a term may be of several controls."""
+    own, found = loss_weights(config.control_weights), dict(losses)
+    for name, among in zip(head.names, head.members.cpu().numpy(), strict=True):
+        given = [own[key] for at, key in enumerate(values.names) if among[at] and key in own]
+        found[name] = losses[name] * max(given, default=1.0)
+    return found

@@ -11,12 +11,16 @@ from typing import Any
 
 from shadowbox.cards.rules.conditions import holds_on
 from shadowbox.cards.rules.grammar import parse_rule
+from shadowbox.core.declaration import PLACES, RATES
 from shadowbox.core.schema import Real, Schema
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.codec import has_mirror
 
 LOSS_NORMS = ("own", "all")
 SKILLS = ("rank", "outcome")
+# settings of changed bodies
+BODY = ("body_size", "body_lengths", "body_amplitude", "body_turn", "body_tremor", "body_noise")
+HEAVIEST = 1000.0  # weight of the loss of a control
 LONGEST_PRESS = 1 << 10  # frames that a press may be made to last
 
 
@@ -46,6 +50,9 @@ class ImitationConfig:
     # frames for which a press lasts at least, such as control/hotbar=5: a press of one frame, whose
     # exact frame no model can know, never reaches a probability of one half
     lasting: tuple[str, ...] = ()
+    # weight of the loss of single controls, such as control/hotbar=6, for those that are rarely used
+    # and need features of their own; it changes no probability of an independent head
+    control_weights: tuple[str, ...] = ()
     # share of the segments in which a part of the state that may be missing, such as a hand, is
     # missing for a while (for each part; the schema's `shown_by`)
     part_dropout: float = 0.0
@@ -58,6 +65,16 @@ class ImitationConfig:
     advantage_clip: float = 20.0  # largest weight, before the mean becomes 1
     advantage_gamma: float = 0.997  # discount a frame of the return
     advantage_reward: str = ""  # a reward of the game; empty: the result of the match alone
+    # of the bodies of the segments (the schema's `bones`), each by its own draws
+    # (learners/augmentation): largest change of the size, of single lengths, and of the angles from
+    # the usual direction of each bone, as shares; of the camera's direction, and of trembling, in rad;
+    # of white noise as a share of the size; 0: none
+    body_size: float = 0.0
+    body_lengths: float = 0.0
+    body_amplitude: float = 0.0
+    body_turn: float = 0.0
+    body_tremor: float = 0.0
+    body_noise: float = 0.0
     # with a strategy encoder, weights of predicting the opponent's next keys, and its name
     strategy_coef: float = 0.1
     identity_coef: float = 0.1
@@ -96,7 +113,19 @@ class ImitationConfig:
                 f"to below 1 (got {self.idle_penalty}, {self.pos_weight_cap}, {self.part_dropout})"
             )
         _require_weighting(self)
+        for name in BODY:
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(
+                    f"imitation: {name} is {getattr(self, name)}, a share or an angle from 0 to "
+                    "below 1 is needed"
+                )
         lasting_frames(self.lasting)
+        loss_weights(self.control_weights)
+
+    @property
+    def changes_bodies(self) -> bool:
+        """True if the bodies of the segments are changed."""
+        return any(getattr(self, name) for name in BODY)
 
 
 def _require_weighting(config: ImitationConfig) -> None:
@@ -133,8 +162,19 @@ def require_possible(schema: Schema, config: ImitationConfig) -> None:
                 f"imitation: lasting: {schema.name} has no button or choice '{key}': "
                 f"{did_you_mean(key, schema.control_keys)}"
             )
+    for key in loss_weights(config.control_weights):
+        if key not in schema.control_keys:
+            raise UsageError(
+                f"imitation: control_weights: {schema.name} has no control '{key}': "
+                f"{did_you_mean(key, schema.control_keys)}"
+            )
     if config.part_dropout and not any(group.shown_by for group in schema.state):
         raise UsageError(f"imitation: {schema.name} declares no part that may be missing")
+    if config.changes_bodies and not any(group.bones for group in schema.state):
+        raise UsageError(
+            f"imitation: {schema.name} declares no skeleton, so that no body can be changed "
+            "(a store of an older version has to be recorded again)"
+        )
     for condition in config.actionable_when:
         _require_condition(schema, condition)
 
@@ -150,6 +190,23 @@ def lasting_frames(texts: Sequence[str]) -> dict[str, int]:
                 f"{LONGEST_PRESS:,}, such as control/hotbar=5"
             )
         found[key] = int(number)
+    return found
+
+
+def loss_weights(texts: Sequence[str]) -> dict[str, float]:
+    """Weights by control of texts such as control/hotbar=6."""
+    found = {}
+    for text in texts:
+        key, _, number = text.partition("=")
+        try:
+            found[key] = float(number)
+        except ValueError:
+            found[key] = -1.0
+        if not 0 < found[key] <= HEAVIEST:
+            raise UsageError(
+                f"imitation: control_weights '{text}': expected a control and a weight above 0 and at "
+                f"most {HEAVIEST:g}, such as control/hotbar=6"
+            )
     return found
 
 
@@ -188,6 +245,12 @@ def needed_columns(schema: Schema, keys: Sequence[str], config: ImitationConfig)
     )
     if config.part_dropout:
         wanted |= dict.fromkeys(flag for group in schema.state for flag in group.shown_by)
+    if config.changes_bodies:
+        skeletons = [group for group in schema.state if group.bones]
+        wanted |= dict.fromkeys(
+            f"{group.name}/{name}" for group in skeletons for name in (*PLACES, *RATES)
+        )
+        wanted |= dict.fromkeys(flag for group in skeletons for flag in group.shown_by)
     if config.mirror:
         for key in list(wanted):
             group, rule = schema.columns[key].group, schema.columns[key].field.mirror

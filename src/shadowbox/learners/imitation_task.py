@@ -30,7 +30,7 @@ from shadowbox.learners.imitation_data import (
     split_episodes,
     validation_episodes,
 )
-from shadowbox.learners.imitation_options import ImitationConfig, require_possible
+from shadowbox.learners.imitation_options import BODY, ImitationConfig, require_possible
 from shadowbox.learners.weighting.advantage import _DecisionWeights, decision_weights
 from shadowbox.model import policy
 from shadowbox.model.checkpoint import CheckpointConfig
@@ -129,7 +129,10 @@ STAGE_LINES: Mapping[str, Mapping[str, MetricInfo]] = {
     }
 }
 # settings of imitation that a stage may set; others are fixed when the data is read
-OF_STAGES = ("idle_penalty", "part_dropout", "static_segment_keep", "non_actionable_weight")
+OF_STAGES = (
+    *("idle_penalty", "part_dropout", "static_segment_keep", "non_actionable_weight"),
+    *BODY,
+)
 
 
 class _StagedImitation(ImitationLearner):

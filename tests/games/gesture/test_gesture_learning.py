@@ -129,6 +129,22 @@ def test_short_presses_can_be_made_to_last(store):
         task_of(store, {"lasting": ["control/look_yaw=3"]})
 
 
+def test_the_loss_of_single_controls_can_weigh_more(store):
+    """Six times the loss of the hotbar is added once more five times; unknown controls are refused."""
+    batch = next(iter(Segments(store, 48, 8, shuffle=False).rest_of_epoch()))
+    costs = {}
+    for name, weights in {"plain": (), "more": ["control/hotbar=6"]}.items():
+        task = task_of(store, {"control_weights": weights})
+        given = task.learner.to_device(batch, CPU)
+        costs[name] = task.learner.loss(task.model.eval(), given)
+    total, parts = costs["plain"]
+    torch.testing.assert_close(costs["more"][0], total + 5 * parts["hotbar"])
+    with pytest.raises(UsageError, match="has no control 'control/hot'"):
+        task_of(store, {"control_weights": ["control/hot=2"]})
+    with pytest.raises(UsageError, match="a weight above 0"):
+        task_of(store, {"control_weights": ["control/hotbar=x"]})
+
+
 def test_a_hand_that_drops_out_is_gone_as_if_it_was_never_found(store):
     """Its landmarks are zero exactly while its flag is off; others stay as they were."""
     batch = next(iter(Segments(store, 48, 8, shuffle=False).rest_of_epoch()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,10 +17,11 @@ from websockets.sync.client import connect
 
 from shadowbox.games import load
 from shadowbox.games.gesture.body import person
-from shadowbox.games.gesture.controller import KEYS
+from shadowbox.games.gesture.camera.pictures import _PhoneSource
+from shadowbox.games.gesture.controller import KEYS, settings_of
 from shadowbox.games.gesture.live import _AgentPolicy, _KeysPolicy, _LiveLoop
 from shadowbox.games.gesture.mcctp_bridge import _Bridge
-from shadowbox.games.gesture.place.course import TASKS
+from shadowbox.games.gesture.place.course import TASKS, TICKS
 from shadowbox.games.gesture.place.person import _SyntheticPlayer
 from shadowbox.games.gesture.place.server import _MockInThread, _MockServer
 from shadowbox.games.gesture.sources import (
@@ -30,6 +32,7 @@ from shadowbox.games.gesture.sources import (
     landmarks_json,
 )
 from shadowbox.play import specs
+from shadowbox.play.chances import chance_reader
 
 MOCK = """
 import sys, time
@@ -82,30 +85,128 @@ def within_200_ms(measure):
     raise AssertionError(f"released after {times} s")
 
 
+class Walk:
+    """A synthetic person who walks the course of a mock game through a source.
+
+    With `slower`, a second of the clock of all parts takes so many seconds, for a busy machine.
+    """
+
+    def __init__(self, policy_of, slower=1.0):
+        self.mock = _MockServer(seed=3)
+        self.player = _SyntheticPlayer(self.mock, person(0, 0))
+        self.slower = slower
+        self.policy, self.settings = policy_of(self.player)
+
+    def clock(self):
+        return time.monotonic() / self.slower
+
+    def run(self, source, cameras, seconds):
+        """Play until the course is done: `cameras(source)` is a block whose value takes frames."""
+        with (
+            _MockInThread(self.mock, pace=lambda: self.slower / TICKS) as game,
+            source,
+            _Bridge(game.url, clock=self.clock) as bridge,
+        ):
+            loop = _LiveLoop(source, self.policy, bridge, self.settings, self.clock)
+            thread = threading.Thread(target=loop.run)
+            thread.start()
+            with cameras(source) as send:
+                now = due = self.clock()
+                end = time.monotonic() + seconds
+                while not self.mock.place.done and time.monotonic() < end:
+                    send(self.player.pose())
+                    due = max(due + 1 / 30, now)
+                    time.sleep(max(due - self.clock(), 0) * self.slower)
+                    now = self.clock()
+            loop.stop()
+            thread.join()
+            self.snapshot = loop.snapshot()
+        assert self.mock.errors == 0
+        assert not self.mock.place.held
+        return self.mock.place.results()
+
+
+@contextmanager
+def a_camera(source):
+    """Frames are sent over a WebSocket, as a page sends them."""
+    with connect(source.url) as camera:
+        yield lambda frame: camera.send(landmarks_json(frame))
+
+
+def jpeg_of(frame):
+    """A JPEG picture whose comment holds landmarks [260]."""
+    comment = np.asarray(frame, "<f4").tobytes()
+    return b"\xff\xd8\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + b"\xff\xd9"
+
+
+class Phone:
+    """Server of a phone's stream. It sends pictures that hold landmarks in place of a person."""
+
+    def __init__(self, clock):
+        self.server = socket.create_server(("127.0.0.1", 0))
+        port = self.server.getsockname()[1]
+        self.source = _PhoneSource(
+            "127.0.0.1", port, lambda picture: np.frombuffer(picture[6:-2], "<f4"), clock
+        )
+
+    @contextmanager
+    def __call__(self, source):
+        with self.server, self.server.accept()[0] as stream:
+
+            def send(frame):
+                picture = jpeg_of(frame)
+                stream.sendall(len(picture).to_bytes(4, "big") + picture)
+
+            yield send
+
+
 @pytest.mark.slow
 def test_a_synthetic_person_walks_the_course_over_sockets():
     """Body, landmarks over a WebSocket, loop, messages over a WebSocket, place: all tasks are done."""
-    mock = _MockServer(seed=3)
-    player = _SyntheticPlayer(mock, person(0, 0))
-    with _MockInThread(mock) as game, _LandmarkSource() as source, _Bridge(game.url) as bridge:
-        loop = _LiveLoop(source, _KeysPolicy(player.meant), bridge)
-        thread = threading.Thread(target=loop.run)
-        thread.start()
-        with connect(source.url) as camera:
-            end = time.monotonic() + 90
-            while not mock.place.done and time.monotonic() < end:
-                camera.send(landmarks_json(player.pose()))
-                time.sleep(1 / 30)
-        loop.stop()
-        thread.join()
-        snapshot = loop.snapshot()
-    assert mock.place.results()["tasks"] == len(TASKS)
-    assert mock.place.score["blocks_hit"] == 3
-    assert mock.errors == 0
+    walk = Walk(lambda player: (_KeysPolicy(player.meant), None))
+    source = _LandmarkSource()
+    results = walk.run(source, a_camera, 90)
+    assert results["tasks"] == len(TASKS)
     assert source.counts["refused"] == 0
-    assert set(snapshot["latency"]) == {"policy", "controller", "sent"}
-    assert snapshot["rest"]["triggers"] == 0
-    assert not mock.place.held
+    assert walk.mock.place.score["blocks_hit"] == 3
+    assert set(walk.snapshot["latency"]) == {"policy", "controller", "sent"}
+    assert walk.snapshot["rest"]["triggers"] == 0
+
+
+def learned(player):
+    """The policy that comes with the package, and its thresholds; it sees the landmarks alone."""
+    agent = specs.agent("policy:people", load("gesture"))
+    reader = chance_reader(agent)
+    policy = _AgentPolicy(agent, chances=reader, begin=reader.begin)
+    return policy, settings_of(reader.thresholds, None)
+
+
+def slowness():
+    """How much slower than life the clock must be, so that a busy machine sees each frame in time."""
+    walk = Walk(learned)
+    began = time.monotonic()
+    for number in range(20):
+        frame = _PoseFrame(walk.player.pose(), number / 30, number)
+        walk.policy.answer(frame, None)
+    return min(max((time.monotonic() - began) / 20 * 30 * 3, 1.0), 8.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["websocket", "phone"])
+def test_a_learned_policy_walks_the_course_over_sockets(way):
+    """Landmarks over a WebSocket, or pictures of a phone over TCP: tasks are done by the body alone.
+
+    Without keys none is done. With time enough it does nine or ten of ten; here it has 25 seconds,
+    in which the clock runs slower on a busy machine.
+    """
+    walk = Walk(learned, slowness())
+    if way == "websocket":
+        source, cameras = _LandmarkSource(clock=walk.clock), a_camera
+    else:
+        cameras = Phone(walk.clock)
+        source = cameras.source
+    results = walk.run(source, cameras, 25)
+    assert results["tasks"] >= 2, (results, walk.slower)
 
 
 def test_a_stalled_game_and_a_lost_person_release_everything():

@@ -17,6 +17,7 @@ from shadowbox.games.gesture.profile import (
     _Profile,
     profile_path,
     read_profile,
+    with_calibration,
     write_profile,
 )
 from shadowbox.games.gesture.sources import _SyntheticSource
@@ -51,6 +52,23 @@ def test_changes_while_playing_are_there_at_the_next_start(tmp_path):
     limits = dict(zip(KEYS, thresholds(second.settings), strict=True))
     assert limits["jump"] == pytest.approx(0.6)
     assert limits["sneak"] == pytest.approx(0.4)
+
+
+def test_a_calibration_is_kept_in_the_profile(tmp_path):
+    """It says in live play which gestures look alike, stays when a setting changes, and is checked."""
+    path = tmp_path / "ann.json"
+    pair = {"gesture": "walk", "with": "run", "share": 0.5}
+    result = {"clear": 0.9412, "confused": [pair], "missing": [], "shares": {"walk": {"run": 0.5}}}
+    write_profile(path, with_calibration(read_profile(path), result))
+    played = loop(profile=read_profile(path), save=lambda profile: write_profile(path, profile))
+    played.change("look", 40)
+    again = read_profile(path)
+    assert (again.look_speed, again.calibration["confused"]) == (340, [pair])
+    assert "shares" not in again.calibration
+    assert played.snapshot()["calibration"] == "calibration: 94 % clear; walk looks like run"
+    path.write_text(json.dumps({**GOOD, "calibration": {"confused": [{"gesture": 3}]}}))
+    with pytest.raises(UsageError, match=r"calibration\.confused"):
+        read_profile(path)
 
 
 def test_a_profile_moves_the_thresholds_of_a_checkpoint():

@@ -287,13 +287,20 @@ def _loop(
 ) -> _LiveLoop:
     """The live loop, with the profile `name` of the person."""
     from shadowbox.games.gesture.live import _LiveLoop
-    from shadowbox.games.gesture.profile import profile_path, read_profile, write_profile
+    from shadowbox.games.gesture.profile import (
+        calibration_text,
+        profile_path,
+        read_profile,
+        write_profile,
+    )
 
     if name is None:
         return _LiveLoop(source, policy, bridge, settings)
     path = profile_path(name)
-    save = partial(write_profile, path)
-    return _LiveLoop(source, policy, bridge, settings, profile=read_profile(path), save=save)
+    save, profile = partial(write_profile, path), read_profile(path)
+    if text := calibration_text(profile):
+        print(text, file=sys.stderr)
+    return _LiveLoop(source, policy, bridge, settings, profile=profile, save=save)
 
 
 def _policy(options: dict[str, Any]) -> tuple[Callable[[_Moving | None], _Policy], _Settings]:

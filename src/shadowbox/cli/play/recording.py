@@ -72,6 +72,7 @@ def record_person(
             seconds=options["seconds"],
             countdown=options["countdown"],
             seed=seed,
+            calibrated=_keeper(options["profile"]),
         )
         with recorder, _served(source, recorder, chosen), source:
             if source.url:
@@ -108,8 +109,26 @@ def _chosen(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         "source": name,
         "complexity": complexity,
         "estimator": None,
+        "pose_model": options.get("pose_model", ""),
+        "hand_model": options.get("hand_model", ""),
         "camera_number": options.get("camera", 0),
     }
+
+
+def _keeper(profile: str) -> Callable[[Mapping[str, Any]], None]:
+    """Function that keeps the result of a calibration in a profile, whose file is read first."""
+    from shadowbox.games.gesture.profile import (
+        profile_path,
+        read_profile,
+        with_calibration,
+        write_profile,
+    )
+
+    if not profile:
+        return lambda result: None
+    path = profile_path(profile)
+    read_profile(path)
+    return lambda result: write_profile(path, with_calibration(read_profile(path), result))
 
 
 def _game(url: str, stack: contextlib.ExitStack) -> Callable[[], Any] | None:

@@ -47,6 +47,16 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Number of the camera.",
         ),
         click.option("--video", metavar="FILE", help="Video for --source video."),
+        *(
+            click.option(
+                f"--{part}-model",
+                default="",
+                metavar="FILE",
+                help=f"Own model of the {what}, a .task bundle of MediaPipe, for --source camera, "
+                "phone and video.",
+            )
+            for part, what in (("pose", "pose"), ("hand", "hands"))
+        ),
         click.option(
             "--phone", metavar="HOST[:PORT]", help="Phone that streams pictures.  [port: 5000]"
         ),
@@ -90,12 +100,13 @@ def _pictures(kind: str, options: dict[str, Any], stack: contextlib.ExitStack) -
     """Source of pictures, in which another process finds the landmarks."""
     from shadowbox.games.gesture.camera import pictures
 
+    models = pictures.own_models(options["pose_model"], options["hand_model"])
     if kind == "camera":
-        return pictures._CameraSource("camera", str(options["camera_number"]))
+        return pictures._CameraSource("camera", str(options["camera_number"]), models)
     if kind == "video":
         if not options["video"]:
             raise UsageError("source video needs --video FILE (of record: --set video=FILE)")
-        return pictures._CameraSource("video", options["video"])
+        return pictures._CameraSource("video", options["video"], models)
     if not options["phone"]:
         raise UsageError(
             "source phone needs the phone's address: --phone HOST[:PORT] (of record: --set phone=HOST)"
@@ -104,7 +115,7 @@ def _pictures(kind: str, options: dict[str, Any], stack: contextlib.ExitStack) -
     if not port.isdecimal() and port:
         raise UsageError(f"--phone {options['phone']}: expected HOST or HOST:PORT")
     if options["estimator"] is None:
-        estimate = stack.enter_context(pictures._Worker("pictures")).estimate
+        estimate = stack.enter_context(pictures._Worker("pictures", *models)).estimate
     else:
         estimate = _estimator(options["estimator"])
     return pictures._PhoneSource(host, int(port or 5000), estimate)

@@ -88,6 +88,9 @@ def check_data(case: CardCheck) -> None:
     if case.game is not None:
         for place, message in dataset.data_call_problems(case.card, case.game):
             case.add(("data", "make", *place), message)
+        if (other := dataset.judged_on(case.card)) is not None:
+            for place, message in dataset.data_call_problems(other, case.game):
+                case.add(("eval", "data", "make", *place), message)
     case.store = case.attempt(("data", "store"), lambda: dataset.existing_store(case.card))
     if case.store is not None:
         _describe_store(case)

@@ -10,6 +10,7 @@ body.py        a simulated body that makes the gestures of script.py
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from shadowbox.core.figures.declaration import _Replay
@@ -52,6 +53,7 @@ GAME = Game(
         unit="session",
     ),
     learns_by=("imitation", "windows"),
+    policies={"people": str(Path(__file__).with_name("shipped") / "people")},
     encodings={
         "default": LEARNED,  # without state that follows the controls
         "all": tuple(SCHEMA.columns),

@@ -36,7 +36,7 @@ from shadowbox.games.gesture.controller import (
 from shadowbox.games.gesture.features import LONGEST_GAP, _FeatureStream
 from shadowbox.games.gesture.game_fields import game_columns
 from shadowbox.games.gesture.mcctp_bridge import _Bridge
-from shadowbox.games.gesture.profile import _Profile
+from shadowbox.games.gesture.profile import _Profile, calibration_text
 from shadowbox.games.gesture.schema import FPS, SCHEMA
 from shadowbox.games.gesture.sources import (
     LEFT,
@@ -346,6 +346,7 @@ class _LiveLoop:
             },
             "counts": {**core.counts, **self.source.counts},
             "problems": [*list(core.problems)[-2:], *list(self.source.problems)[-2:]],
+            "calibration": calibration_text(self.profile),
             "settings": {"threshold": self.settings.threshold, "look": self.settings.look_speed},
             "thresholds": dict(zip(KEYS, thresholds(self.settings).tolist(), strict=True)),
         }

@@ -3,7 +3,8 @@
     {"version": 1, "threshold": 0.45, "thresholds": {"jump": 0.6}, "look_speed": 280.0}
 
 `threshold` moves the thresholds of a checkpoint as far as it is from its own default; those of
-`thresholds` replace them. A file of others is checked: its types, names and ranges.
+`thresholds` replace them. `calibration`, of the last one that was recorded with this profile, says which
+gestures look alike. A file of others is checked: its types, names and ranges.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +24,19 @@ from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games.gesture.controller import KEYS, _Settings
 
 VERSION = 1
-SHAPE = {"version": int, "threshold": float, "thresholds": {str: float}, "look_speed": float}
+CALIBRATION = {
+    "clear?": float,  # share of the half seconds that are nearest to their own gesture
+    "confused?": [{"gesture": str, "with": str, "share": float}],
+    "missing?": [str],
+}
+SHAPE = {
+    "version": int,
+    "threshold": float,
+    "thresholds": {str: float},
+    "look_speed": float,
+    "calibration?": CALIBRATION,
+}
+MOST_SHOWN = 3  # pairs of gestures that look alike
 THRESHOLD, LOOK = (0.05, 0.95), (20.0, 600.0)  # lowest and highest; degrees a second
 GATE = "looking"  # its threshold is that of the look
 
@@ -34,6 +48,7 @@ class _Profile:
     threshold: float = _Settings.threshold
     thresholds: Mapping[str, float] = field(default_factory=dict)  # of some controls alone
     look_speed: float = _Settings.look_speed
+    calibration: Mapping[str, Any] = field(default_factory=dict)  # of `CALIBRATION`; empty: none
 
     def apply(self, settings: _Settings) -> _Settings:
         """Settings of a checkpoint as this person plays with them."""
@@ -68,6 +83,22 @@ class _Profile:
         return self
 
 
+def with_calibration(profile: _Profile, result: Mapping[str, Any]) -> _Profile:
+    """The profile with the result of a calibration (games/gesture/takes/calibration.py)."""
+    kept = {name.removesuffix("?") for name in CALIBRATION}
+    return replace(profile, calibration={k: v for k, v in result.items() if k in kept})
+
+
+def calibration_text(profile: _Profile) -> str:
+    """What the last calibration says, in a line; empty without one."""
+    found = profile.calibration
+    if "clear" not in found:
+        return ""
+    pairs = sorted(found.get("confused", ()), key=lambda pair: -float(pair["share"]))
+    alike = ", ".join(f"{each['gesture']} looks like {each['with']}" for each in pairs[:MOST_SHOWN])
+    return f"calibration: {100 * found['clear']:.0f} % clear" + (f"; {alike}" if alike else "")
+
+
 def profile_path(name: str) -> Path:
     """File of a profile: a path that ends in .json, or a name in the user's data folder."""
     if name.endswith(".json"):
@@ -92,9 +123,10 @@ def read_profile(path: Path) -> _Profile:
     wrong = next(mismatches(data, SHAPE), "")
     if wrong:
         raise UsageError(f"profile {path}: {wrong}; {hint}")
-    if unknown := sorted(set(data) - set(SHAPE)):
+    known = {name.removesuffix("?") for name in SHAPE}
+    if unknown := sorted(set(data) - known):
         raise UsageError(
-            f"profile {path}: unknown key '{unknown[0]}': {did_you_mean(unknown[0], SHAPE)}"
+            f"profile {path}: unknown key '{unknown[0]}': {did_you_mean(unknown[0], known)}"
         )
     if data["version"] != VERSION:
         raise UsageError(f"profile {path}: version is {data['version']}, expected {VERSION}")
@@ -117,6 +149,7 @@ def read_profile(path: Path) -> _Profile:
         threshold=float(data["threshold"]),
         thresholds={name: float(value) for name, value in data["thresholds"].items()},
         look_speed=float(data["look_speed"]),
+        calibration=data.get("calibration", {}),
     )
 
 
@@ -127,6 +160,7 @@ def write_profile(path: Path, profile: _Profile) -> None:
         "threshold": profile.threshold,
         "thresholds": dict(profile.thresholds),
         "look_speed": profile.look_speed,
+        **({"calibration": dict(profile.calibration)} if profile.calibration else {}),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, (json.dumps(data, indent=1) + "\n").encode())

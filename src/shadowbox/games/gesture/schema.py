@@ -59,6 +59,31 @@ def _other_side(name: str) -> str:
     return name.replace("right", "left")
 
 
+def _bone(name: str) -> tuple[int, ...]:
+    """Landmarks of the pose from whose middle a landmark hangs; the hips hang from the origin."""
+    side, _, part = name.partition("_")
+    above = {
+        "shoulder": "hip",
+        "ear": "shoulder",
+        "elbow": "shoulder",
+        "wrist": "elbow",
+        "knee": "hip",
+        "ankle": "knee",
+        **dict.fromkeys(("pinky", "index", "thumb"), "wrist"),
+        **dict.fromkeys(("heel", "foot_index"), "ankle"),
+    }
+    if part == "hip":
+        return ()
+    sides = (side,) if part in above and part not in ("shoulder", "ear") else HANDS
+    return tuple(POSE_LANDMARKS.index(f"{each}_{above.get(part, 'ear')}") for each in sides)
+
+
+def _finger(slot: int) -> tuple[int, ...]:
+    """Landmark of a hand from which another one hangs; fingers hang from the wrist."""
+    at = slot % len(HAND_LANDMARKS)
+    return () if at == 0 else (slot - at if at % 4 == 1 else slot - 1,)
+
+
 def _place(name: str, mirror: str, doc: str) -> Real:
     """Coordinate of a landmark."""
     return Real(name, mirror=mirror, scale=3, low=-10, high=10, unit="m", predict="value", doc=doc)
@@ -84,6 +109,7 @@ _POSE_GROUP = Group(
     slots=len(POSE_LANDMARKS),
     mirror_slots=tuple(POSE_LANDMARKS.index(_other_side(name)) for name in POSE_LANDMARKS),
     shown_by=("seen/pose",) * len(POSE_LANDMARKS),
+    bones=tuple(map(_bone, POSE_LANDMARKS)),
     doc="Landmarks of the body, from the middle of the hips, in the order of POSE_LANDMARKS.",
     fields=(
         *_LANDMARK,
@@ -95,6 +121,7 @@ _HAND_GROUP = Group(
     slots=HAND_SLOTS,
     mirror_slots=tuple((slot + len(HAND_LANDMARKS)) % HAND_SLOTS for slot in range(HAND_SLOTS)),
     shown_by=tuple(f"seen/{hand}_hand" for hand in HANDS for _ in HAND_LANDMARKS),
+    bones=tuple(map(_finger, range(HAND_SLOTS))),
     doc="Landmarks of the left hand, then of the right one, in the order of HAND_LANDMARKS.",
     fields=_LANDMARK,
 )

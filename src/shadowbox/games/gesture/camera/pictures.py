@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +22,7 @@ from shadowbox.core.schema import Array
 from shadowbox.errors import (
     RecordingError,
     ShadowboxError,
+    UsageError,
     checkout,
     separate_hint,
     system_error,
@@ -50,6 +51,20 @@ def camera_python() -> str:
         "MediaPipe has a Python of its own, .venv-camera, which is not here. Make it with `make camera`"
         f", or by a Python of version 3.11 or 3.12: {separate_hint('.venv-camera', needs)}"
     )
+
+
+def own_models(pose: str, hand: str) -> list[str]:
+    """Arguments of a worker for files of own models; "" is the model inside MediaPipe."""
+    found = []
+    for part, path in (("pose", pose), ("hand", hand)):
+        if not path:
+            continue
+        if not path.endswith(".task") or not Path(path).is_file():
+            raise UsageError(
+                f"--{part}-model {path}: expected a bundle of MediaPipe's tasks, a file that ends in .task"
+            )
+        found.append(f"{part}={Path(path).absolute()}")
+    return found
 
 
 class _Worker:
@@ -121,12 +136,21 @@ def _read(pipe: IO[bytes], count: int) -> bytes:
 
 
 class _CameraSource(_Source):
-    """Camera of this machine (`camera`, its number) or a video (`video`, its file), by MediaPipe."""
+    """Camera of this machine (`camera`, its number) or a video (`video`, its file), by MediaPipe.
 
-    def __init__(self, kind: str, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+    `models` are those of `own_models`.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        models: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = kind
         super().__init__(clock)
-        self.worker = _Worker(kind, name)
+        self.worker = _Worker(kind, name, *models)
 
     def __enter__(self) -> _CameraSource:
         self.worker.__enter__()

@@ -4,6 +4,9 @@
     python worker.py camera NUMBER       a camera of this machine
     python worker.py video FILE          a video, at the speed at which it was filmed
 
+After these, `pose=FILE` and `hand=FILE` name own models in place of those inside MediaPipe: bundles of
+its tasks (`.task`) for the landmarks of a pose and of hands.
+
 Runs under any Python with the packages of requirements.txt, without Shadowbox. Messages go to
 standard output, each after its size as four bytes, big-endian: 260 little-endian floats in the older
 system's order, nothing where a picture shows no person, or else a problem as text.
@@ -25,30 +28,114 @@ OFTEN_S = 1 / 30
 
 
 class _Finder:
-    """MediaPipe's holistic model: pose in metres from the hips, hands in metres from the wrist."""
+    """Pose in metres from the hips, and hands in metres from the wrist, of pictures in sequence.
 
-    def __init__(self) -> None:
-        import mediapipe
+    By MediaPipe's holistic model, or where `pose` or `hand` names an own model, by that.
+    """
 
-        self.model = mediapipe.solutions.holistic.Holistic(model_complexity=1)
+    def __init__(self, pose: str = "", hand: str = "") -> None:
+        self.pose = _OwnPose(pose) if pose else None
+        self.hands = _OwnHands(hand) if hand else None
+        self.model: Any = None
+        if not pose or not hand:
+            import mediapipe
+
+            self.model = mediapipe.solutions.holistic.Holistic(model_complexity=1)
 
     def frame(self, picture: Any) -> Any:
         """Values f4 [260] of a picture [H, W, 3] in RGB; None without a person."""
-        found = self.model.process(picture)
-        if not found.pose_world_landmarks or not found.pose_landmarks:
+        found: Any = self.model.process(picture) if self.model else None
+        body = self.pose.of(picture) if self.pose else _holistic_pose(found)
+        if body is None:
             return None
+        world, points, seen = body
         height, width = picture.shape[:2]
-        world = _points(found.pose_world_landmarks)
-        seen = np.array([each.visibility for each in found.pose_landmarks.landmark])
-        scale = metres_per_pixel(world, _points(found.pose_landmarks), seen, width, height)
-        hands, present = [], []
-        for hand in (found.left_hand_landmarks, found.right_hand_landmarks):
-            points = np.zeros((HAND, 3)) if hand is None else _points(hand)
+        if self.hands:
+            hands = self.hands.of(picture)
+        else:
+            scale = metres_per_pixel(world, points, seen, width, height)
             sizes = np.array([width, height, width]) * scale
-            hands.append(np.clip((points - points[0]) * sizes, -1, 1).ravel())
-            present.append(float(hand is not None))
-        values = [np.clip(world, -9, 9).ravel(), *hands, present, np.clip(seen, 0, 1)]
+            both = (found.left_hand_landmarks, found.right_hand_landmarks)
+            hands = [None if hand is None else _points(hand.landmark) * sizes for hand in both]
+        empty = np.zeros((HAND, 3))
+        values = [np.clip(world, -9, 9).ravel()]
+        values += [
+            empty.ravel() if hand is None else np.clip(hand - hand[0], -1, 1).ravel()
+            for hand in hands
+        ]
+        values += [np.array([float(hand is not None) for hand in hands]), np.clip(seen, 0, 1)]
         return np.concatenate(values).astype("<f4")
+
+
+def _holistic_pose(found: Any) -> Any:
+    """Pose in metres and in the picture [33, 3], and visibility [33]; None without a person."""
+    if not found.pose_world_landmarks or not found.pose_landmarks:
+        return None
+    landmarks = found.pose_landmarks.landmark
+    seen = np.array([each.visibility for each in landmarks])
+    return _points(found.pose_world_landmarks.landmark), _points(landmarks), seen
+
+
+class _Task:
+    """An own model of one of MediaPipe's tasks, which follows what it found from picture to picture."""
+
+    def __init__(self, task: str, path: str, **options: Any) -> None:
+        from mediapipe.tasks.python import BaseOptions, vision
+
+        kind, settings = getattr(vision, task), getattr(vision, f"{task}Options")
+        with open(path, "rb") as file:
+            content = file.read()
+        given = {"base_options": BaseOptions(model_asset_buffer=content), **options}
+        self.model = kind.create_from_options(
+            settings(running_mode=vision.RunningMode.VIDEO, **given)
+        )
+        self.began, self.last = time.monotonic(), -1
+
+    def found(self, picture: Any) -> Any:
+        """Result for a picture [H, W, 3] in RGB."""
+        import mediapipe
+
+        at = int(1000 * (time.monotonic() - self.began))
+        self.last = max(at, self.last + 1)  # a task refuses a time that does not grow
+        image = mediapipe.Image(
+            image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(picture)
+        )
+        return self.model.detect_for_video(image, self.last)
+
+
+class _OwnPose:
+    """Pose by an own model."""
+
+    def __init__(self, path: str) -> None:
+        self.task = _Task("PoseLandmarker", path)
+
+    def of(self, picture: Any) -> Any:
+        """Pose in metres and in the picture [33, 3], and visibility [33]; None without a person."""
+        found = self.task.found(picture)
+        if not found.pose_world_landmarks:
+            return None
+        landmarks = found.pose_landmarks[0]
+        seen = np.array([each.visibility for each in landmarks])
+        return _points(found.pose_world_landmarks[0]), _points(landmarks), seen
+
+
+class _OwnHands:
+    """Hands by an own model."""
+
+    def __init__(self, path: str) -> None:
+        self.task = _Task("HandLandmarker", path, num_hands=2)
+
+    def of(self, picture: Any) -> list[Any]:
+        """Left and right hand in metres [21, 3]; None for one that was not found."""
+        found = self.task.found(picture)
+        hands: list[Any] = [None, None]
+        sure = [0.0, 0.0]
+        for sides, points in zip(found.handedness, found.hand_world_landmarks, strict=True):
+            # the task's sides are those of a mirrored picture
+            side = int(sides[0].category_name == "Left")
+            if sides[0].score > sure[side]:
+                hands[side], sure[side] = _points(points), sides[0].score
+        return hands
 
 
 def metres_per_pixel(world: Any, picture: Any, seen: Any, width: int, height: int) -> float:
@@ -61,7 +148,7 @@ def metres_per_pixel(world: Any, picture: Any, seen: Any, width: int, height: in
 
 
 def _points(landmarks: Any) -> Any:
-    return np.array([(each.x, each.y, each.z) for each in landmarks.landmark])
+    return np.array([(each.x, each.y, each.z) for each in landmarks])
 
 
 # ---- pictures ------------------------------------------------------------------------------------
@@ -109,10 +196,12 @@ def send(message: bytes) -> None:
     OUTPUT.flush()
 
 
-def main(kind: str, name: str = "") -> None:
+def main(kind: str, *rest: str) -> None:
     """Find landmarks in the pictures of a source until it ends."""
+    name = rest[0] if kind != "pictures" else ""
+    models = dict(each.split("=", 1) for each in rest[kind != "pictures" :])
     try:
-        finder = _Finder()
+        finder = _Finder(**models)
         for picture in jpegs() if kind == "pictures" else filmed(name, kind == "video"):
             if picture is None:
                 send(b"a picture cannot be decoded")

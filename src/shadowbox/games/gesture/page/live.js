@@ -147,7 +147,8 @@ function draw() {
   for (const name of Object.keys(COUNTS)) fill(`n_${name}`, state.counts[name], "");
   settings.threshold.textContent = number(state.settings.threshold, 2);
   settings.look.textContent = number(state.settings.look, 0);
-  problems.replaceChildren(...state.problems.map((text) => make("li", {}, text)));
+  problems.replaceChildren(...[...state.problems, ...(state.calibration ? [state.calibration] : [])]
+    .map((text) => make("li", {}, text)));
   drawLook(look, state.look, state.cursor, state.screen);
   drawBody(body, state.body);
   stage.hidden = !state.place;

@@ -56,9 +56,10 @@ class _Recorder:
         countdown: float = 3.0,
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        calibrated: Callable[[Mapping[str, Any]], None] = lambda result: None,
     ) -> None:
         self.out, self.meta, self.commit = out, dict(meta), commit
-        self.game, self.clock = game, clock
+        self.game, self.clock, self.calibrated = game, clock, calibrated
         self.labels = labels if game is None else "game"
         self.seconds, self.countdown, self.seed = seconds, countdown, seed
         self.path = out.with_name(out.name + ".take")
@@ -225,6 +226,7 @@ class _Recorder:
         if not calibration.done:
             return
         self.meta["calibration"] = calibration.result
+        self.calibrated(calibration.result)
         named = f"{self.meta['person']}-{time.strftime('%Y%m%d-%H%M%S')}"
         for words, (times, frames) in calibration.clips().items():
             write_clip(self.out.with_name(self.out.name + ".clips"), words, named, times, frames)
