@@ -27,6 +27,8 @@ NO_RUN = {
         "converts for half a minute",
         "converts for a minute, and npm fetches a runtime",
     ],
+    "docs/brawl.md": ["trains for ten minutes before"],
+    "docs/tour.md": ["needs an SSH key of your own"],
     "docs/gesture.md": [
         "needs a person in front of a webcam",
         "needs clips of a calibration",

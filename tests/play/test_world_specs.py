@@ -135,8 +135,8 @@ def test_options_are_typed():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("brawl@rules=original", "unknown world option 'rules'"),
-        ("brawl@randomize=x.yaml", "unknown world option 'randomize'"),
+        ("brawl@rules=orignal", "unknown rules 'orignal'"),
+        ("brawl@randomize=x.json", "randomize=x.json: the file does not exist"),
         ("brawl@stage=moon", "unknown stage 'moon'"),
         ("brawl@fast", "'fast' is not an option; options are KEY=VALUE"),
         ("brwl", "brawl has no world 'brwl'; its simulator is 'brawl'; others are dream:RUN"),

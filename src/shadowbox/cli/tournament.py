@@ -55,6 +55,25 @@ from shadowbox.games import load
     help="Processes that share the work, or ray[:ADDRESS]; without it one process a core.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the ledger where it stops.")
+@click.option(
+    "--sign",
+    "key",
+    type=PATH,
+    help="SSH key to sign the ledger with, which then also holds all controls.",
+)
+@click.option(
+    "--share",
+    "checked",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.01,
+    show_default=True,
+    help="Of verify LEDGER: share of the matches to play again.",
+)
+@click.option(
+    "--signers",
+    type=PATH,
+    help="Of verify LEDGER: file of allowed signers, as ssh-keygen reads it.",
+)
 @json_option
 def tournament(
     game: str,
@@ -67,14 +86,26 @@ def tournament(
     out: Path | None,
     workers: _Workers | None,
     resume: bool,
+    key: Path | None,
+    checked: float,
+    signers: Path | None,
     as_json: bool,
 ) -> None:
-    """Let AGENTS of GAME meet in pairs and rate them; the first one is the anchor at 1000."""
+    """Let AGENTS of GAME meet in pairs and rate them; the first one is the anchor at 1000.
+
+    `tournament verify LEDGER` checks a signed ledger instead: its chain, its signature, and some of its
+    matches, which are played again from their controls.
+    """
+    from shadowbox.evaluate.ledger.chain import ledger_record, sign
     from shadowbox.evaluate.tournament import TournamentSpec
     from shadowbox.evaluate.tournament import tournament as play_and_rate
 
+    if game == "verify":
+        _verify(agents, checked, seed, signers, as_json)
+        return
     played = load(game)
-    plan = TournamentSpec(game, agents, matches, gauntlet, seed, stage_option(stage), world)
+    record = ledger_record(played, agents) if key else {}
+    plan = TournamentSpec(game, agents, matches, gauntlet, seed, stage_option(stage), world, record)
     ledger = (out or Path("runs") / "tournaments" / plan.name()).with_suffix(".jsonl")
     if ledger.exists() and not resume:
         if out is not None:
@@ -85,12 +116,34 @@ def tournament(
     count = workers.number if workers else os.cpu_count() or 1
     with backend(workers) as found, progress("matches") as update:
         facts = play_and_rate(played, plan, ledger, workers=count, backend=found, progress=update)
+    if key:
+        sign(ledger, key)
     # `serve` lists these
     write_whole(ledger.with_suffix(".json"), json.dumps(facts, indent=1).encode())
     if as_json:
         emit(facts)
     else:
         print(_as_text(facts))
+
+
+def _verify(
+    named: tuple[str, ...], checked: float, seed: int, signers: Path | None, as_json: bool
+) -> None:
+    """Check a ledger; a false match ends the command as failed."""
+    from shadowbox.evaluate.ledger.verify import as_text, ledger_game, verify_ledger
+
+    if len(named) != 1:
+        raise UsageError("name one ledger, as in tournament verify LEDGER.jsonl")
+    ledger = Path(named[0])
+    facts = verify_ledger(
+        ledger, load(ledger_game(ledger)), share=checked, seed=seed, signers=signers
+    )
+    if as_json:
+        emit(facts)
+    else:
+        click.echo(as_text(facts))
+    if facts["false"]:
+        raise click.exceptions.Exit(1)
 
 
 def _as_text(facts: dict[str, Any]) -> str:

@@ -326,6 +326,8 @@ class Game:
     # `encodings` also has NAME@SWITCH=VALUE
     encoding: Callable[..., Any] | None = None
     observations: Mapping[str, Any] = field(default_factory=dict)
+    # tournaments by name -> module that is the text of an entry (export/submission.py)
+    submissions: Mapping[str, str] = field(default_factory=dict)
     actions: Mapping[str, Any] = field(default_factory=dict)  # named tables of control combinations
     # frames for which a decision is held -> rules by control that does nothing then: {"when":
     # conditions ({own column: ranges of values}), "without": controls beside which it acts anyway}

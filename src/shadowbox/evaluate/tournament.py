@@ -27,6 +27,7 @@ from shadowbox.core.stats import Interval
 from shadowbox.core.work.executor import _Backend, processes, run_tasks
 from shadowbox.data.store import Progress
 from shadowbox.errors import ShadowboxError, UsageError, interrupted
+from shadowbox.evaluate.ledger.chain import last_link, packed_controls
 from shadowbox.play import rating, specs
 from shadowbox.play.match import SIDE_BY_SIDE, PlayedMatch, mark_of, play
 
@@ -60,6 +61,8 @@ class TournamentSpec:
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)  # of the world
     world: str = ""  # a world's spec; empty: the game's simulator
+    # of a ledger that can be verified (ledger/chain.py): machine and weights; empty: no controls
+    record: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.agents) < 2:
@@ -74,8 +77,9 @@ class TournamentSpec:
     def to_json(self) -> dict[str, Any]:
         """Plain data, the first line of a ledger."""
         found = asdict(self)
-        if not self.world:
-            del found["world"]
+        for name in ("world", "record"):
+            if not found[name]:
+                del found[name]
         return found
 
     def name(self) -> str:
@@ -112,7 +116,7 @@ def tournament(
     """
     # a name that means nothing is refused before the first match
     marks = {name: mark for name in plan.agents if (mark := mark_of(specs.agent(name, game)))}
-    _make_world(game, plan)
+    make_world(game, plan)
     done = _read(ledger, plan) if ledger else {}
     blocks = list(plan.blocks())
     missing = [block for block in blocks if block not in done]
@@ -146,7 +150,7 @@ def _play_all(
     elif workers <= 1 or len(blocks) < 2:
         yield from ((block, _play(game, plan, block)) for block in blocks)
     else:
-        _make_world(game, plan)(1)  # what it compiles, workers then load
+        make_world(game, plan)(1)  # what it compiles, workers then load
         with processes(min(workers, len(blocks))) as pool:
             yield from _played_by(pool, plan, blocks)
 
@@ -169,29 +173,34 @@ def _play_named(task: tuple[TournamentSpec, Block]) -> list[dict[str, Any]]:
 def _play(game: Game, plan: TournamentSpec, block: Block) -> list[dict[str, Any]]:
     """Play one seating; a ledger line for each match."""
     first, second, start = block
-    seeds = _seeds(plan, first, second)[start : start + BLOCK]
+    seeds = pair_seeds(plan, first, second)[start : start + BLOCK]
     agents = [specs.agent(name, game) for name in (first, second)]
-    world = _make_world(game, plan)(min(SIDE_BY_SIDE, len(seeds)))
-    return [_line(game, played) for played in play(game, world, agents, (first, second), seeds)]
+    world = make_world(game, plan)(min(SIDE_BY_SIDE, len(seeds)))
+    matches = play(game, world, agents, (first, second), seeds)
+    return [_line(game, played, bool(plan.record)) for played in matches]
 
 
-def _make_world(game: Game, plan: TournamentSpec) -> Callable[[int], World]:
+def make_world(game: Game, plan: TournamentSpec) -> Callable[[int], World]:
+    """Factory of the world of a tournament."""
     return specs.world_factory(plan.world, game, **plan.options)
 
 
-def _line(game: Game, played: PlayedMatch) -> dict[str, Any]:
-    places = game.places(played.episode.columns) if game.places else ()
+def _line(game: Game, played: PlayedMatch, controls: bool) -> dict[str, Any]:
+    columns = played.episode.columns
+    kept = {"controls": packed_controls(game.schema, columns)} if controls else {}
+    places = game.places(columns) if game.places else ()
     return {
         "winner": played.outcome.winner,
         "reason": played.outcome.reason,
         "forfeit": played.outcome.facts.get("forfeit"),
         "frames": played.episode.frames,
         "places": list(places),
-        "identity": _identity(game, played.episode),
+        "identity": match_identity(game, played.episode),
+        **kept,
     }
 
 
-def _identity(game: Game, episode: Episode) -> str:
+def match_identity(game: Game, episode: Episode) -> str:
     """Hash of the players' controls and positions.
 
     Other effects of the seed, in places no player went to, do not make a match distinct.
@@ -203,7 +212,7 @@ def _identity(game: Game, episode: Episode) -> str:
     return digest.hexdigest()
 
 
-def _seeds(plan: TournamentSpec, a: str, b: str) -> Array:
+def pair_seeds(plan: TournamentSpec, a: str, b: str) -> Array:
     """Seeds of a pair, the same for both seatings."""
     low, high = sorted((a, b))
     numbers = (stable_hash(plan.seed, low, high, match) >> 1 for match in range(plan.matches // 2))
@@ -249,7 +258,10 @@ def _append(
         with open(ledger, "ab") as file:
             if file.tell() == 0:
                 file.write(json.dumps(plan.to_json()).encode() + b"\n")
-            file.write(json.dumps({"block": block, "matches": matches}).encode() + b"\n")
+            file.flush()
+            line = {"block": block, "matches": matches}
+            linked = {**line, "prev": last_link(ledger)} if plan.record else line
+            file.write(json.dumps(linked).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

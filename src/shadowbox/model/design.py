@@ -99,6 +99,8 @@ class PolicyConfig:
     # own and other controls of the frame before are inputs; false: a policy that copies nothing, and
     # plays as it does given recorded controls
     previous_controls: bool = True
+    # of them, the controls of the others; false: where a game does not show these
+    opponent_controls: bool = True
     delay: int = 0  # frames by which the game is seen late; own controls are not delayed
     # delays of which each player has one in every training match, an input of the policy
     delays: tuple[int, ...] = ()

@@ -28,7 +28,8 @@ class ColumnEmbedding(nn.Module):
     `normalize`, reals of the state are shifted and scaled once more by `fit`, so that they have mean 0
     and deviation 1; those of slots that were not found stay 0.
 
-    Of private groups only the own slots are read, and no distances are added then. All slots of a
+    Of private groups only the own slots are read, and no distances are added then; so are the
+    controls that are `own_only`, beside which distances stay. All slots of a
     column share its part of a table; columns whose embeddings are equally wide share a table. The
     first `fixed` features have no parameters below them and need no gradient.
     """
@@ -45,9 +46,13 @@ class ColumnEmbedding(nn.Module):
         *,
         relative_positions: bool = False,
         normalize: bool = False,
+        own_only: Iterable[str] = (),
     ) -> None:
         super().__init__()
-        chosen = [_readable(schema.columns[key], schema.players) for key in keys]
+        own = frozenset(own_only)
+        chosen = [
+            _readable(schema.columns[key], schema.players, own_only=key in own) for key in keys
+        ]
         self.reals = [column.key for column in chosen if isinstance(column.field, Real)]
         self.flags = [column.key for column in chosen if isinstance(column.field, Flag)]
         self.register_buffer("scale", _scales(chosen), persistent=False)
@@ -73,7 +78,7 @@ class ColumnEmbedding(nn.Module):
         # columns of which not all slots are read
         self.cut = [c.key for c in chosen if c.slots < schema.columns[c.key].slots]
         distances = RelativePositions(schema, self.reals, self.flags)
-        compared = relative_positions and distances.width and not self.cut
+        compared = relative_positions and distances.width and own.issuperset(self.cut)
         self.distances = distances if compared else None
         self.fixed = sum(self._slots[key] for key in (*self.reals, *self.flags)) + (
             distances.width if self.distances else 0
@@ -229,10 +234,10 @@ def _spans(names: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
     ]
 
 
-def _readable(column: Column, players: int) -> Column:
+def _readable(column: Column, players: int, *, own_only: bool = False) -> Column:
     """The column with the slots that a player may read: of a private group the own ones."""
     group = column.group
-    if not group.private:
+    if not (group.private or own_only):
         return column
     return replace(column, group=replace(group, slots=group.slots // players))
 

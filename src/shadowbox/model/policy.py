@@ -71,6 +71,7 @@ class Policy(nn.Module):
         self.reads = self.values.read_beside(self.input_columns)
         before = schema.control_keys if config.previous_controls else ()
         columns = (*self.input_columns, *before)
+        history = columns if config.opponent_controls else self.input_columns
         self.embed = (
             EncodingEmbedding(encoding)
             if encoding
@@ -79,6 +80,7 @@ class Policy(nn.Module):
                 columns,
                 relative_positions=config.relative_positions,
                 normalize=config.normalize,
+                own_only=() if config.opponent_controls else before,
             )
         )
         self.style = (
@@ -87,7 +89,7 @@ class Policy(nn.Module):
             else None
         )
         self.strategy = (
-            StrategyEncoder(schema, columns, config.strategy, config.opponents)
+            StrategyEncoder(schema, history, config.strategy, config.opponents)
             if config.strategy
             else None
         )

@@ -132,7 +132,7 @@ def test_the_fingerprint_covers_what_is_compiled():
             elif isinstance(node, ast.ImportFrom) and node.module.startswith(
                 "shadowbox.games.brawl."
             ):
-                left.append(node.module.rpartition(".")[2])
+                left.append(node.module.removeprefix("shadowbox.games.brawl.").replace(".", "/"))
     assert imported == set(jit.SOURCES)
 
 

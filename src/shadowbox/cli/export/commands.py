@@ -5,6 +5,10 @@ from __future__ import annotations
 from shadowbox.cli import _LazyGroup
 
 COMMANDS = {  # name -> (module:object, what `--help` says)
+    "warehouse": (
+        "shadowbox.cli.export.warehouse:warehouse",
+        "A policy as the one file of the Warehouse Brawl tournament, of NumPy alone.",
+    ),
     "onnx": (
         "shadowbox.cli.export.onnx:onnx",
         "One step of a policy, a world or an encoder as ONNX, compared with PyTorch.",

@@ -23,9 +23,10 @@ from shadowbox.games.brawl.observe import OBSERVATIONS, action_masks
 from shadowbox.games.brawl.rewards import PRESETS, BrawlReward
 from shadowbox.games.brawl.schema import EVENTS, KEYS, LEARNED, MOVES, SCHEMA, STAGES, WEAPONS
 from shadowbox.games.brawl.tables import HELD_OUT
+from shadowbox.games.brawl.warehouse.agent import COLUMNS
 
 SHIPPED = Path(__file__).with_name("shipped")
-WORLD_OPTIONS = ("stage", "weapons", "time_limit", "stocks", "arsenal")
+WORLD_OPTIONS = ("stage", "weapons", "time_limit", "stocks", "rules", "randomize", "arsenal")
 
 # The useful key combinations: a direction times an action.
 _AIMS = {"": (), "left": ("a",), "right": ("d",), "up": ("w",), "down": ("s",)}
@@ -57,7 +58,7 @@ RIVALS = (
 
 
 def world(matches: int, **options: Any) -> World:
-    """Create the simulator; options are stage, weapons (bool), time_limit, stocks and arsenal."""
+    """Create the simulator; options are those of `WORLD_OPTIONS`."""
     for name in options:
         if name not in WORLD_OPTIONS:
             raise UsageError(
@@ -139,8 +140,9 @@ GAME = Game(
     worlds={"brawl": str(SHIPPED / "world")},
     rewards={name: partial(BrawlReward.preset, name) for name in PRESETS},
     reward=BrawlReward,
-    encodings={"default": LEARNED},
+    encodings={"default": LEARNED, "warehouse": (*COLUMNS, *SCHEMA.control_keys)},
     observations=OBSERVATIONS,
+    submissions={"warehouse": "shadowbox.games.brawl.warehouse.agent"},
     actions={"discrete": {key: (key,) for key in KEYS}, "combos": COMBOS},
     action_masks=action_masks,
     scene=scene,

@@ -8,15 +8,12 @@ from typing import Any
 from shadowbox.games.brawl.jit import inner
 from shadowbox.games.brawl.movement import approach, enter_idle, enter_state, facing, side
 from shadowbox.games.brawl.rules import (
-    ATTACK_CONTROL,
-    ATTACK_FRICTION,
     BOUNCE,
     CHARGED,
     DOWNWARD,
     GROUND_POUND,
     HURT_H,
     HURT_R,
-    LAUNCH,
     NEUTRAL_AIR,
     NEUTRAL_HEAVY,
     NEUTRAL_LIGHT,
@@ -36,8 +33,9 @@ from shadowbox.games.brawl.rules import (
     W,
 )  # fmt: skip
 from shadowbox.games.brawl.schema import MAX_DAMAGE
+from shadowbox.games.brawl.warehouse.paths import apply_effects, next_frame
 
-Record = Any  # a MATCH or TABLE record
+Record = Any  # a MATCH, STAGE or TABLE record
 
 
 @inner
@@ -103,7 +101,7 @@ def end_move(m: Record, p: int) -> None:
 
 
 @inner
-def play_move(m: Record, p: int, keys: int, table: Any) -> bool:
+def play_move(m: Record, p: int, keys: int, table: Any, stage: Record) -> bool:
     """Advance the move in progress by one frame; False when it is over."""
     move, frame, age = table[m.weapon[p], m.move[p]], int(m.move_frame[p]), int(m.age[p])
     if move.charge > 0 and frame == move.charge_at and keys & K != 0 and m.charge[p] < move.charge:
@@ -111,20 +109,22 @@ def play_move(m: Record, p: int, keys: int, table: Any) -> bool:
     elif frame == move.plunge_at and not m.grounded[p] and age < PLUNGE_FRAMES:
         m.vy[p] = move.plunge
     else:
-        frame += 1
+        frame = next_frame(m, p, move, frame) if move.paths > 0 else frame + 1
         if frame >= move.frames:
             end_move(m, p)
             enter_idle(m, p)
             return False
         m.move_frame[p] = frame
         apply_motion(m, p, move, frame)
+        if move.effects > 0:
+            apply_effects(m, p, keys, move, frame)
         if move.plunge > 0.0 and move.first[0] <= frame <= move.plunge_at and not m.grounded[p]:
             m.vy[p] = move.plunge
     vx = float(m.vx[p])
     if m.grounded[p]:
-        m.vx[p] = approach(vx, 0.0, ATTACK_FRICTION)
+        m.vx[p] = approach(vx, 0.0, stage.attack_friction)
     else:
-        m.vx[p] = approach(vx, side(m, p, keys) * WALK, ATTACK_CONTROL)
+        m.vx[p] = approach(vx, side(m, p, keys) * WALK, stage.attack_steering)
     return True
 
 
@@ -151,26 +151,30 @@ def invulnerable(m: Record, p: int) -> bool:
 
 
 @inner
-def landing_strike(m: Record, p: int, table: Any) -> int:
+def landing_strike(m: Record, p: int, table: Any, stage: Record) -> int:
     """Strike with which `p` hits the other fighter in this frame, or -1."""
     q = 1 - p
     if m.state[p] != S_ATTACK or invulnerable(m, q):
         return -1
     move, frame = table[m.weapon[p], m.move[p]], m.move_frame[p]
     for s in range(move.strikes):
-        if move.first[s] <= frame <= move.last[s] and m.struck[p] & (1 << s) == 0:
+        if move.first[s] <= frame <= move.last[s] and m.struck[p] & (1 << move.bit[s]) == 0:
+            if move.sure[s] != 0:
+                return s
             # From the box to the core of the capsule: both are upright, so the distance splits
             # into x and y.
             dx = abs(float(m.x[q]) - (float(m.x[p]) + facing(m, p) * move.box_x[s])) - move.box_w[s]
             dy = abs(float(m.y[q]) - (float(m.y[p]) + move.box_y[s])) - move.box_h[s] - HURT_H
-            dx, dy = max(dx, 0.0), max(dy, 0.0)
+            dx, dy = max(dx - stage.reach, 0.0), max(dy - stage.reach, 0.0)
             if dx * dx + dy * dy < HURT_R * HURT_R:
                 return s
     return -1
 
 
 @inner
-def hit_effect(m: Record, p: int, strike: int, table: Any) -> tuple[float, float, float, int]:
+def hit_effect(
+    m: Record, p: int, strike: int, table: Any, stage: Record
+) -> tuple[float, float, float, int]:
     """Effect of a strike of `p` on the other: damage, launch velocity (x, y), frames of stun."""
     q = 1 - p
     move = table[m.weapon[p], m.move[p]]
@@ -180,7 +184,7 @@ def hit_effect(m: Record, p: int, strike: int, table: Any) -> tuple[float, float
     damage = move.damage[strike] * gain
     hurt = min(float(m.damage[q]) + damage, MAX_DAMAGE)
     speed = (
-        LAUNCH
+        stage.launch
         * gain
         * (move.fixed[strike] + move.variable[strike] * (hurt / 70.0 + hurt * hurt / 12000.0))
     )
@@ -194,13 +198,17 @@ def hit_effect(m: Record, p: int, strike: int, table: Any) -> tuple[float, float
 
 
 @inner
-def take_hit(m: Record, q: int, damage: float, vx: float, vy: float, stun: int) -> bool:
+def take_hit(
+    m: Record, q: int, damage: float, vx: float, vy: float, stun: int, stage: Record
+) -> bool:
     """Apply a hit to `q`; True if `q` was still stunned by an earlier hit (a combo)."""
     combo = m.state[q] == S_STUN
     end_move(m, q)
     m.damage[q] = min(float(m.damage[q]) + damage, MAX_DAMAGE)
     if m.grounded[q] and vy > 0.0:
         vy = -BOUNCE * vy  # thrown at the floor while on ground
+    if stage.launch_adds != 0.0:
+        vx, vy = float(m.vx[q]) + vx, float(m.vy[q]) + vy
     m.vx[q] = vx
     m.vy[q] = vy
     if vy < 0.0:

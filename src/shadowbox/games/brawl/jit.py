@@ -27,6 +27,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 SOURCES = (
     "schema", "rules", "arsenal", "moves", "tables",
+    "warehouse/platform", "warehouse/paths",
     "movement", "combat", "items", "physics", "brain", "signals", "loop",
 )  # fmt: skip
 USUAL_S = 20  # seconds that compiling takes on one core
@@ -84,7 +85,7 @@ def fingerprint() -> np.ndarray[Any, Any]:
     """
     digest = hashlib.blake2b(digest_size=6)
     for name in SOURCES:
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+        digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
     return np.zeros(1, np.dtype([(f"sources_{digest.hexdigest()}", "u1")]))
 
 

@@ -154,11 +154,12 @@ def take_turns(
 @inner
 def step_all(rows: Any, keys: Any, table: Any, stage: Any, log: Any, done: Any, count: Any) -> None:
     """Advance every match that is not over by one frame, with keys from outside alone."""
+    own = 1 if stage.shape[0] > 1 else 0  # a record of rules for each match
     for i in range(rows.shape[0]):
         m = rows[i]
         if not m.match_over[0]:
             first, second = pressed_keys(keys, i, 0), pressed_keys(keys, i, 1)
-            step_match(m, i, first, second, table, stage, log, count)
+            step_match(m, i, first, second, table, stage[own * i], log, count)
             done[i] = m.match_over[0]
 
 
@@ -171,7 +172,7 @@ def run(
     bots: Any,  # [1 or N, 2, numbers] i8 of all matches or of each, see brain.py
     weights: Any,  # [terms, 2] f8: reward terms by number, and their weights
     table: Any,
-    stage: Any,
+    stage: Any,  # [1 or N] STAGE of all matches or of each
     log: Any,  # [events] EVENT
     done: Any,  # [N] bool
     judged: Any,  # [1 + terms, N, 2] f8
@@ -189,14 +190,15 @@ def run(
     """
     count = np.zeros(1, np.int64)
     if mode == STEP:  # the rest of the loop would cost a fifth of a step
-        step_all(rows, keys, table, stage[0], log, done, count)
+        step_all(rows, keys, table, stage, log, done, count)
         return int(count[0])
     sums, at, ended = np.zeros((SUMS, 2)), 0, 0
     for i in range(rows.shape[0]):
         m, s = rows[i], side[i]
         over = m.match_over[0]
         who = bots[i if bots.shape[0] > 1 else 0]
-        before = take_turns(i, m, s, raw[i], keys, who, table, stage[0], log, count, history, mode)
+        laws = stage[i if stage.shape[0] > 1 else 0]
+        before = take_turns(i, m, s, raw[i], keys, who, table, laws, log, count, history, mode)
         if m.match_over[0] != over:
             done[i] = True
             ended += 1

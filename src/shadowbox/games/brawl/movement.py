@@ -59,6 +59,7 @@ from shadowbox.games.brawl.rules import (
     L,
     S,
 )  # fmt: skip
+from shadowbox.games.brawl.warehouse.platform import stay_out
 
 Record = Any  # a MATCH, STAGE or TABLE record
 
@@ -157,10 +158,12 @@ def update_locked_state(m: Record, p: int) -> bool:
 
 
 @inner
-def evade(m: Record, p: int, keys: int) -> bool:
+def evade(m: Record, p: int, keys: int, stage: Record) -> bool:
     """Answer a press of L: dash forward, back-dash backward, else dodge; False without effect."""
     toward = side(m, p, keys)
     if m.grounded[p] and toward != 0.0:
+        if stage.standing_dash == 0.0 and m.state[p] != S_WALK and m.state[p] != S_SPRINT:
+            return False
         enter_state(m, p, S_DASH if toward == facing(m, p) else S_BACKDASH)
         m.age[p] = 0
         m.vx[p] = toward * (DASH if toward == facing(m, p) else BACKDASH)
@@ -175,13 +178,15 @@ def evade(m: Record, p: int, keys: int) -> bool:
 
 
 @inner
-def jump(m: Record, p: int) -> bool:
+def jump(m: Record, p: int, stage: Record) -> bool:
     """Answer a press of space: jump from the ground or in the air; False without a jump left."""
     if not m.grounded[p]:
         if m.air_jumps[p] == 0 or m.jump_cooldown[p] > 0:
             return False
         m.air_jumps[p] -= 1
-    m.jump_cooldown[p] = JUMP_FRAMES
+        m.jump_cooldown[p] = JUMP_FRAMES
+    elif stage.ground_jump_cools != 0.0:
+        m.jump_cooldown[p] = JUMP_FRAMES
     m.vy[p] = JUMP
     m.grounded[p] = False
     m.on_platform[p] = False
@@ -190,7 +195,19 @@ def jump(m: Record, p: int) -> bool:
 
 
 @inner
-def walk_or_steer(m: Record, p: int, keys: int) -> None:
+def slide_round(m: Record, p: int, toward: float, stage: Record) -> None:
+    """Turn on the ground in several frames, sliding on meanwhile; then walk."""
+    enter_state(m, p, S_TURN)
+    if m.age[p] < stage.turn_frames:
+        m.vx[p] = approach(float(m.vx[p]), 0.0, stage.attack_friction)
+    else:
+        m.facing_right[p] = toward > 0.0
+        m.vx[p] = toward * WALK
+        enter_state(m, p, S_WALK)
+
+
+@inner
+def walk_or_steer(m: Record, p: int, keys: int, stage: Record) -> None:
     """Walk, sprint, dash on, turn or stop on the ground; steer in the air."""
     toward, vx = side(m, p, keys), float(m.vx[p])
     if m.grounded[p]:
@@ -200,14 +217,18 @@ def walk_or_steer(m: Record, p: int, keys: int) -> None:
             m.vx[p] = approach(vx, 0.0, WALK)
             enter_state(m, p, S_TAUNT if keys & G != 0 else S_STAND)
         elif toward != facing(m, p):
-            m.facing_right[p] = toward > 0.0
-            m.vx[p] = 0.0
-            enter_state(m, p, S_TURN)
+            if stage.turn_frames > 1.0:
+                slide_round(m, p, toward, stage)
+            else:
+                m.facing_right[p] = toward > 0.0
+                m.vx[p] = 0.0
+                enter_state(m, p, S_TURN)
         elif m.state[p] == S_DASH or m.state[p] == S_SPRINT:
             m.vx[p] = toward * SPRINT
             enter_state(m, p, S_SPRINT)
         else:
-            m.vx[p] = toward * WALK
+            if stage.walk_delay == 0.0 or m.state[p] == S_WALK:
+                m.vx[p] = toward * WALK
             enter_state(m, p, S_WALK)
     elif toward != 0.0 and toward != facing(m, p):
         m.facing_right[p] = toward > 0.0
@@ -222,11 +243,11 @@ def walk_or_steer(m: Record, p: int, keys: int) -> None:
 
 
 @inner
-def evade_or_jump(m: Record, p: int, keys: int, pressed: int) -> bool:
+def evade_or_jump(m: Record, p: int, keys: int, pressed: int, stage: Record) -> bool:
     """Evade or jump if the pressed keys ask for one; True if it happened."""
-    if pressed & L != 0 and evade(m, p, keys):
+    if pressed & L != 0 and evade(m, p, keys, stage):
         return True
-    return pressed & SPACE != 0 and jump(m, p)
+    return pressed & SPACE != 0 and jump(m, p, stage)
 
 
 # ---- velocity to position ----
@@ -259,6 +280,28 @@ def overlaps(x: float, y: float, touch: float, stage: Record, b: int) -> bool:
 
 
 @inner
+def meet_walls(
+    x: float, y: float, vx: float, vy: float, stunned: bool, stage: Record
+) -> tuple[float, float, float]:
+    """Place and velocity (x, vx, vy) of a body that has moved sideways, outside of the blocks."""
+    for b in range(2):
+        if overlaps(x, y, TOUCH, stage, b):
+            left, right = stage.blocks[b, 0], stage.blocks[b, 1]
+            x = left - BODY_W if x < 0.5 * (left + right) else right + BODY_W
+            if stage.wall_friction > 0.0:
+                vy = approach(vy, 0.0, stage.wall_friction * abs(vx))
+            vx = -stage.wall_bounce * vx if stunned else 0.0
+    return x, vx, vy
+
+
+@inner
+def fallen(vy: float, gravity: float, stunned: bool) -> float:
+    """Downward velocity after a frame of gravity."""
+    vy += gravity * DT
+    return vy if stunned else min(vy, MAX_FALL)
+
+
+@inner
 def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, gravity: float) -> bool:
     """Move a fighter by one frame and stop it at obstacles; True if it is on ground afterwards.
 
@@ -272,22 +315,18 @@ def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, grav
     if m.on_platform[p]:
         x += float(m.platform_x[0]) - old_x
         y = top - BODY_H
-    vy += gravity * DT
-    if not stunned:
-        vy = min(vy, MAX_FALL)
+    late = stage.late_gravity != 0.0
+    probe = gravity * DT * DT if late else 0.0  # u of fall that show ground below a body at rest
+    vy = fallen(vy, 0.0 if late else gravity, stunned)
     vx = min(max(vx, -TOP_SPEED), TOP_SPEED)
     vy = min(max(vy, -TOP_SPEED), TOP_SPEED)
 
     x += vx * DT
-    for b in range(2):
-        if overlaps(x, y, TOUCH, stage, b):
-            left, right = stage.blocks[b, 0], stage.blocks[b, 1]
-            x = left - BODY_W if x < 0.5 * (left + right) else right + BODY_W
-            vx = -BOUNCE * vx if stunned else 0.0
+    x, vx, vy = meet_walls(x, y, vx, vy, stunned, stage)
     y += vy * DT
     grounded = False
     for b in range(2):
-        if overlaps(x, y, 0.0, stage, b):
+        if overlaps(x, y + probe, 0.0, stage, b):
             upper, lower = stage.blocks[b, 2], stage.blocks[b, 3]
             if y > 0.5 * (upper + lower):  # from below: a bumped head
                 y = lower + BODY_H
@@ -299,12 +338,14 @@ def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, grav
                 elif vy >= 0.0:
                     vy = 0.0
                     grounded = True
+    if stage.solid_platform != 0.0 and not above:
+        x, y, vx, vy = stay_out(m, x, y, vx, vy)
     on_platform = False
     if (
         not grounded
         and vy >= 0.0
         and above
-        and y + BODY_H >= top
+        and y + probe + BODY_H >= top
         and abs(x - float(m.platform_x[0])) < PLATFORM_W + BODY_W
     ):
         y = top - BODY_H
@@ -313,6 +354,8 @@ def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, grav
         else:
             vy = 0.0
             grounded = on_platform = True
+    if late and not grounded:
+        vy = fallen(vy, gravity, stunned)
     m.x[p], m.y[p], m.vx[p], m.vy[p] = x, y, vx, vy
     m.grounded[p], m.on_platform[p] = grounded, on_platform
     if grounded:

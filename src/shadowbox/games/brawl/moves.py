@@ -18,8 +18,14 @@ from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games.brawl.schema import MAX_STRIKES, MOVES, SCHEMA, WEAPONS
 
 MAX_MOTIONS = 3
+MOST_STRIKES, MOST_PATHS, MOST_EFFECTS = 16, 32, 64  # of a move with paths
 LONGEST = 95  # frames; `player/move_frame` is stored as one of 96
 REACH = 3.0  # u; the limit of hit boxes
+LOWEST = 1.54  # u; a point of a move below this height has met the ground
+
+# when a path is taken, and what an effect does
+WHENS = (ALWAYS, HIT, RELEASED, LOW) = tuple(range(4))
+EFFECTS = (SET, DAMP, PUSH, DRAG, STEER, PULL) = tuple(range(6))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +38,31 @@ class _Strike:
     force: tuple[float, float]  # fixed, variable: force = fixed + variable * (d / 70 + d^2 / 12000)
     angle: float  # degrees, 0 forward, 90 up, -90 down, 180 backward
     stun: int
+    bit: int | None = None  # strikes that share a bit hit once together; default: its own
+    sure: bool = False  # hits wherever the other fighter is
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Path:
+    """Jump to another part of a move, from any of some frames."""
+
+    frames: tuple[int, int]  # first and last frame from which it is taken
+    when: int
+    to: int  # frame; the move's length: its end
+    y: float = 0.0  # of LOW: the point that meets the ground, u below the center
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Effect:
+    """Change of a velocity in some frames of a move."""
+
+    frames: tuple[int, int]  # first and last frame
+    kind: int
+    # forward and downward: a speed (None: as it is), a factor, or the place to pull to
+    x: float | None = None
+    y: float | None = None
+    strength: float = 0.0  # of a pull, u/s for each u
+    sure: bool = False  # of a pull: the other fighter was hit in an earlier part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +77,16 @@ class Move:
     hover: tuple[int, int] | None = None  # first and last frame without gravity
     charge: int = 0  # frames for which K may hold it back just before its first strike
     plunge: float = 0.0  # falls with this speed, its last strike active, until it meets the ground
+    # of a move in several parts, one behind another: jumps, effects, and all its frames
+    paths: tuple[_Path, ...] = ()
+    effects: tuple[_Effect, ...] = ()
+    length: int = 0
 
     @property
     def frames(self) -> int:
         """Length of the move in frames if it is neither charged nor plunges."""
+        if self.length:
+            return self.length
         return max(strike.frames[1] for strike in self.strikes) + 1 + self.recovery
 
 
@@ -68,7 +105,14 @@ _PER_STRIKE = (
     "variable",
     "dir_x",
     "dir_y",
+    "bit",
+    "sure",
 )
+_WHOLE = ("first", "last", "stun", "bit", "sure")
+_PATH = {"first": "i8", "last": "i8", "when": "i8", "to": "i8", "y": "f8"}
+_EFFECT = {
+    "first": "i8", "last": "i8", "kind": "i8", "sure": "i8", "x": "f8", "y": "f8", "strength": "f8",
+}  # fmt: skip
 _INTEGERS = (
     "strikes",
     "frames",
@@ -78,6 +122,8 @@ _INTEGERS = (
     "hover_first",
     "hover_last",
     "motions",
+    "paths",
+    "effects",
 )
 TABLE = np.dtype(
     [(name, "i8") for name in _INTEGERS]
@@ -87,10 +133,9 @@ TABLE = np.dtype(
         ("motion_x", "f8", (MAX_MOTIONS,)),
         ("motion_y", "f8", (MAX_MOTIONS,)),
     ]
-    + [
-        (name, "i8" if name in ("first", "last", "stun") else "f8", (MAX_STRIKES,))
-        for name in _PER_STRIKE
-    ],
+    + [(name, "i8" if name in _WHOLE else "f8", (MOST_STRIKES,)) for name in _PER_STRIKE]
+    + [(f"path_{name}", kind, (MOST_PATHS,)) for name, kind in _PATH.items()]
+    + [(f"effect_{name}", kind, (MOST_EFFECTS,)) for name, kind in _EFFECT.items()],
     align=True,
 )
 
@@ -116,7 +161,8 @@ def _fill(row: Any, move: Move) -> None:
         move.frames,
         len(move.motions),
     )
-    row["charge"], row["charge_at"] = move.charge, move.strikes[0].frames[0] - 1
+    row["charge"] = move.charge
+    row["charge_at"] = move.strikes[0].frames[0] - 1 if move.strikes else -1
     row["plunge"], row["plunge_at"] = move.plunge, move.strikes[-1].frames[1] if move.plunge else -1
     row["hover_first"], row["hover_last"] = move.hover or (-1, -2)
     for i, (at, x, y) in enumerate(move.motions):
@@ -136,10 +182,27 @@ def _fill(row: Any, move: Move) -> None:
             strike.damage,
             *strike.force,
         )
+        last = (i if strike.bit is None else strike.bit, strike.sure)
         for name, value in zip(
-            _PER_STRIKE, (*values, _whole(math.cos(angle)), -_whole(math.sin(angle))), strict=True
+            _PER_STRIKE,
+            (*values, _whole(math.cos(angle)), -_whole(math.sin(angle)), *last),
+            strict=True,
         ):
             row[name][i] = value
+    _fill_parts(row, move)
+
+
+def _fill_parts(row: Any, move: Move) -> None:
+    """The paths and effects of a move."""
+    row["paths"], row["effects"] = len(move.paths), len(move.effects)
+    for i, path in enumerate(move.paths):
+        for name, value in zip(_PATH, (*path.frames, path.when, path.to, path.y), strict=True):
+            row[f"path_{name}"][i] = value
+    for i, each in enumerate(move.effects):
+        x, y = (math.nan if value is None else value for value in (each.x, each.y))
+        values = (*each.frames, each.kind, each.sure, x, y, each.strength)
+        for name, value in zip(_EFFECT, values, strict=True):
+            row[f"effect_{name}"][i] = value
 
 
 def _whole(value: float) -> float:
@@ -168,14 +231,17 @@ def check(arsenal: Arsenal) -> Iterable[str]:
             else:
                 yield from (
                     f"{weapon}.{name}: {problem}"
-                    for problem in _move_problems(arsenal[weapon][name])
+                    for problem in move_problems(arsenal[weapon][name])
                 )
 
 
-def _move_problems(move: Move) -> Iterable[str]:
-    if not 1 <= len(move.strikes) <= MAX_STRIKES:
-        yield f"strikes must number 1 to {MAX_STRIKES} (got {len(move.strikes)})"
+def move_problems(move: Move) -> Iterable[str]:
+    """Problems of a move, one line each."""
+    fewest, most = (0, MOST_STRIKES) if move.paths else (1, MAX_STRIKES)
+    if not fewest <= len(move.strikes) <= most:
+        yield f"strikes must number {fewest} to {most} (got {len(move.strikes)})"
         return
+    yield from _part_problems(move)
     if move.recovery < 1:
         yield f"recovery must be at least 1 frame (got {move.recovery})"
     if move.frames > LONGEST:
@@ -194,6 +260,27 @@ def _move_problems(move: Move) -> Iterable[str]:
         yield f"plunge must be 0 to 12 u/s (got {move.plunge:g})"
     for i, strike in enumerate(move.strikes):
         yield from (f"strike {i}: {problem}" for problem in _strike_problems(strike))
+
+
+def _part_problems(move: Move) -> Iterable[str]:
+    for name, parts, most in (
+        ("paths", move.paths, MOST_PATHS),
+        ("effects", move.effects, MOST_EFFECTS),
+    ):
+        if len(parts) > most:
+            yield f"{name} must number at most {most} (got {len(parts)})"
+        for part in parts:
+            if not 0 <= part.frames[0] <= part.frames[1] < move.frames:
+                yield f"{name}: frames must be within 0 and {move.frames - 1} (got {part.frames})"
+    for path in move.paths:
+        if path.when not in WHENS or not 0 <= path.to <= move.frames:
+            yield f"paths: a jump to frame {path.to} must be within 0 and {move.frames}"
+    for effect in move.effects:
+        if effect.kind not in EFFECTS:
+            yield f"effects: unknown kind {effect.kind}"
+    bits = [strike.bit for strike in move.strikes if strike.bit is not None]
+    if any(not 0 <= bit < MAX_STRIKES for bit in bits):
+        yield f"bits of strikes must be 0 to {MAX_STRIKES - 1} (got {bits})"
 
 
 def _strike_problems(strike: _Strike) -> Iterable[str]:

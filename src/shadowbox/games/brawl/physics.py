@@ -57,7 +57,6 @@ from shadowbox.games.brawl.rules import (
     E_TIMEOUT,
     E_WIN,
     FIRST_WEAPON,
-    GRAVITY,
     KO_FRAMES,
     NO_MOVE,
     NO_PLAYER,
@@ -65,7 +64,6 @@ from shadowbox.games.brawl.rules import (
     S_AIR,
     S_ATTACK,
     S_KO,
-    SHIELD_FRAMES,
     SPACE,
     A,
     D,
@@ -77,6 +75,7 @@ from shadowbox.games.brawl.rules import (
     S,
     W,
 )  # fmt: skip
+from shadowbox.games.brawl.warehouse.paths import pull
 
 Record = Any
 COIN, FIRST_TIMER = 60, 61  # draws of frame 0: starting places, times of the first weapons
@@ -136,17 +135,17 @@ def decide(
     if m.state[p] == S_KO:
         if m.age[p] >= KO_FRAMES:
             place_fighter(m, p, stage)
-            m.shield[p] = SHIELD_FRAMES
+            m.shield[p] = int(stage.shield_frames)
             emit(m, log, count, match, E_RESPAWN, p, -1, 0, 0.0)
         return
     if update_locked_state(m, p):
         return
-    if m.state[p] == S_ATTACK and play_move(m, p, keys, table):
+    if m.state[p] == S_ATTACK and play_move(m, p, keys, table, stage):
         return
     if pressed & H != 0 and m.weapon[p] != 0 and can_hold(m, p):
         emit(m, log, count, match, E_DROP, p, -1, drop_item(m, p), 0.0)
     jumps, grounded = m.air_jumps[p], m.grounded[p]
-    if evade_or_jump(m, p, keys, pressed):
+    if evade_or_jump(m, p, keys, pressed, stage):
         if m.air_jumps[p] != jumps or m.grounded[p] != grounded:
             emit(m, log, count, match, E_JUMP, p, -1, 0, 0.0)
         return
@@ -154,7 +153,7 @@ def decide(
     if move != NO_MOVE:
         begin_move(m, p, move, keys, table)
     else:
-        walk_or_steer(m, p, keys)
+        walk_or_steer(m, p, keys, stage)
 
 
 @inner
@@ -173,25 +172,25 @@ def remember_keys(m: Record, p: int, keys: int) -> None:
 
 
 @inner
-def resolve_hits(m: Record, table: Any, log: Any, count: Any, match: int) -> None:
+def resolve_hits(m: Record, table: Any, stage: Record, log: Any, count: Any, match: int) -> None:
     """Find and apply the hits of a frame: two strikes that meet both count.
 
     Both effects are computed before either is applied.
     """
-    first, second = landing_strike(m, 0, table), landing_strike(m, 1, table)
+    first, second = landing_strike(m, 0, table, stage), landing_strike(m, 1, table, stage)
     if first < 0 and second < 0:
         return
     moves = (int(m.move[0]), int(m.move[1]))
-    effect_0 = hit_effect(m, 0, max(first, 0), table)
-    effect_1 = hit_effect(m, 1, max(second, 0), table)
+    effect_0 = hit_effect(m, 0, max(first, 0), table, stage)
+    effect_1 = hit_effect(m, 1, max(second, 0), table, stage)
     if first >= 0:
-        m.struck[0] |= 1 << first
+        m.struck[0] |= 1 << table[m.weapon[0], moves[0]].bit[first]
     if second >= 0:
-        m.struck[1] |= 1 << second
+        m.struck[1] |= 1 << table[m.weapon[1], moves[1]].bit[second]
     if first >= 0:
-        apply_hit(m, 1, effect_0, moves[0], log, count, match)
+        apply_hit(m, 1, effect_0, moves[0], stage, log, count, match)
     if second >= 0:
-        apply_hit(m, 0, effect_1, moves[1], log, count, match)
+        apply_hit(m, 0, effect_1, moves[1], stage, log, count, match)
 
 
 @inner
@@ -200,15 +199,29 @@ def apply_hit(
     q: int,
     effect: tuple[float, float, float, int],
     move: int,
+    stage: Record,
     log: Any,
     count: Any,
     match: int,
 ) -> None:
     """Apply the effect of a hit to `q` and emit its events."""
-    combo = take_hit(m, q, effect[0], effect[1], effect[2], effect[3])
+    combo = take_hit(m, q, effect[0], effect[1], effect[2], effect[3], stage)
     emit(m, log, count, match, E_HIT, 1 - q, q, move, effect[0])
     if combo:
         emit(m, log, count, match, E_COMBO, 1 - q, q, move, effect[0])
+
+
+@inner
+def pull_both(m: Record, table: Any) -> None:
+    """Pull fighters toward the moves that have hit them; both pulls are found before either acts."""
+    if m.state[0] != S_ATTACK and m.state[1] != S_ATTACK:
+        return
+    of_first, of_second = pull(m, 0, table), pull(m, 1, table)
+    for q in range(2):
+        x, y = of_second if q == 0 else of_first
+        if x != 0.0 or y != 0.0:
+            m.vx[q] = float(m.vx[q]) + x
+            m.vy[q] = float(m.vy[q]) + y
 
 
 @inner
@@ -247,15 +260,15 @@ def take_weapons(
 
 
 @inner
-def check_end(m: Record, log: Any, count: Any, match: int) -> None:
-    """End the match at the last stock or at time-out; more stocks win, then less damage."""
+def check_end(m: Record, stage: Record, log: Any, count: Any, match: int) -> None:
+    """End the match at the last stock or at time-out; more stocks win, then (by rule) less damage."""
     timeout = m.match_left[0] <= 0.0
     if m.stocks[0] > 0 and m.stocks[1] > 0 and not timeout:
         return
     winner = NO_PLAYER
     if m.stocks[0] != m.stocks[1]:
         winner = 0 if m.stocks[0] > m.stocks[1] else 1
-    elif m.stocks[0] > 0 and m.damage[0] != m.damage[1]:
+    elif m.stocks[0] > 0 and m.damage[0] != m.damage[1] and stage.damage_breaks_ties != 0.0:
         winner = 0 if m.damage[0] < m.damage[1] else 1
     m.match_over[0] = True
     m.match_winner[0] = winner
@@ -278,10 +291,11 @@ def step_match(
     move_platform(m, stage, frame)
     decide(m, 0, keys_0, table, stage, log, count, match)
     decide(m, 1, keys_1, table, stage, log, count, match)
-    resolve_hits(m, table, log, count, match)
+    resolve_hits(m, table, stage, log, count, match)
+    pull_both(m, table)
     for p in range(2):
         if m.state[p] != S_KO:
-            gravity = 0.0 if hovers(m, p, table) else GRAVITY
+            gravity = 0.0 if hovers(m, p, table) else stage.gravity
             grounded = move_body(m, p, stage, old_x, old_y, gravity)
             if grounded and not was_grounded[p]:
                 emit(m, log, count, match, E_LAND, p, -1, 0, 0.0)
@@ -293,7 +307,7 @@ def step_match(
     remember_keys(m, 0, keys_0)
     remember_keys(m, 1, keys_1)
     m.match_left[0] -= 1.0
-    check_end(m, log, count, match)
+    check_end(m, stage, log, count, match)
     m.match_frame[0] = frame
 
 

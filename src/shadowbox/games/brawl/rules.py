@@ -8,6 +8,8 @@ have no prefix: `player/x` -> `x`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from shadowbox.core.schema import Array
@@ -96,6 +98,43 @@ NO_PLAYER = 2
 NO_MOVE, NEUTRAL_LIGHT, NEUTRAL_HEAVY, NEUTRAL_AIR, RECOVERY, GROUND_POUND = 0, 1, 4, 7, 10, 11
 DOWNWARD, SIDEWAYS = 1, 2  # added to a neutral move
 
+# ---- rules that differ ----
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Number by which a world may differ: its usual value, the original game's, and its limits."""
+
+    usual: float
+    original: float
+    low: float
+    high: float
+    doc: str
+    whole: bool = False
+
+
+# What was measured on the original game, beside our own rules. Every match reads them from its
+# STAGE record.
+RULES = {
+    "late_gravity": _Rule(0, 1, 0, 1, "bodies move with the old velocity; then gravity acts", True),
+    "ground_jump_cools": _Rule(1, 0, 0, 1, "the first air jump waits after a ground jump", True),
+    "attack_steering": _Rule(ATTACK_CONTROL, 0, 0, 1, "change of vx a frame in an attack, in air"),
+    "attack_friction": _Rule(ATTACK_FRICTION, 0.291, 0, 7, "the same on the ground, toward 0"),
+    "shield_frames": _Rule(SHIELD_FRAMES, 0, 0, 95, "protection after a respawn", True),
+    "launch_adds": _Rule(0, 1, 0, 1, "a launch is added to the velocity", True),
+    "standing_dash": _Rule(1, 0, 0, 1, "L dashes with the first press of a direction", True),
+    "walk_delay": _Rule(0, 1, 0, 1, "walking begins a frame after the key", True),
+    "turn_frames": _Rule(1, 3, 1, 8, "a turn on the ground; from 2 on it slides", True),
+    "wall_friction": _Rule(0, 0.49, 0, 1, "share of the speed into a wall taken from vy"),
+    "wall_bounce": _Rule(BOUNCE, 0, 0, 1, "share of the speed that a wall throws back in stun"),
+    "solid_platform": _Rule(0, 1, 0, 1, "the platform is solid from every side", True),
+    "damage_breaks_ties": _Rule(1, 0, 0, 1, "equal stocks: less damage wins", True),
+    "gravity": _Rule(GRAVITY, GRAVITY, 10, 25, "u/s^2"),
+    "launch": _Rule(LAUNCH, LAUNCH, 0.05, 0.15, "u/s for each unit of force"),
+    "reach": _Rule(0, 0, -0.3, 0.3, "u by which hit boxes are larger on each side"),
+}
+RULE_SETS = ("usual", "original")
+
 MAX_EVENTS = 20  # in one frame of one match
 TIME_LIMIT = 2700
 
@@ -127,7 +166,8 @@ STAGE = np.dtype(
         ("path", "f8", (2, 2)),  # x, y of the platform's turning points
         ("period", "f8"),  # frames from one to the other
         ("weapons", "f8", (2, 3)),  # for each spawner: x from, x to, y of the ground
-    ],
+    ]
+    + [(name, "f8") for name in RULES],
     align=True,
 )
 PLATFORM_W, PLATFORM_H = 1.0, 0.1  # half its size
@@ -150,14 +190,18 @@ _STAGES = {
 }
 
 
-def stage(name: str) -> Array:
-    """Geometry of a stage: one STAGE record in an array [1]."""
+def stage(name: str, rules: str = "usual") -> Array:
+    """Geometry of a stage and a set of rules: one STAGE record in an array [1]."""
     if name not in _STAGES:
         raise UsageError(f"unknown stage '{name}': {did_you_mean(name, _STAGES)}")
     record = np.zeros(1, STAGE)
     for key, value in _STAGES[name].items():
         record[key] = value
     record["period"] = 128
+    if rules not in RULE_SETS:
+        raise UsageError(f"unknown rules '{rules}': {did_you_mean(rules, RULE_SETS)}")
+    for key, rule in RULES.items():
+        record[key] = getattr(rule, rules)
     return record
 
 

@@ -36,6 +36,8 @@ from shadowbox.games.brawl.rules import MATCH, MAX_EVENTS, NO_PLAYER, TIME_LIMIT
 from shadowbox.games.brawl.rules import stage as geometry
 from shadowbox.games.brawl.schema import KEYS, MAX_FRAMES, SCHEMA, STAGES, STOCKS
 from shadowbox.games.brawl.tables import OUTSIDE
+from shadowbox.games.brawl.warehouse.options import moves_of, world_name
+from shadowbox.games.brawl.warehouse.variation import draw_rules, read_ranges
 
 BOOL = np.dtype(bool)
 
@@ -56,7 +58,9 @@ class BrawlWorld:
         weapons: bool = True,
         time_limit: int = TIME_LIMIT,
         stocks: int = STOCKS,
-        arsenal: Arsenal = ARSENAL,
+        rules: str = "usual",
+        randomize: str = "",
+        arsenal: Arsenal | str = ARSENAL,
     ) -> None:
         if matches < 1:
             raise UsageError(f"brawl: matches must be at least 1 (got {matches})")
@@ -67,23 +71,28 @@ class BrawlWorld:
         if not isinstance(stocks, int) or not 1 <= stocks <= STOCKS:
             raise UsageError(f"brawl: stocks must be 1 to {STOCKS} (got {stocks})")
         self.matches = matches
-        self.name = _name(stage, weapons, time_limit, stocks)
-        self.stage = geometry(stage)
+        self.stage = geometry(stage, rules)
+        self._ranges = read_ranges(randomize) if randomize else None
+        if self._ranges is not None:
+            self.stage = np.repeat(self.stage, matches)
         self.weapons, self.time_limit = weapons, time_limit
         self._options: dict[str, Any] = {
             "stage": stage,
             "weapons": weapons,
             "time_limit": time_limit,
             "stocks": stocks,
+            "rules": rules,
+            "randomize": randomize,
             "arsenal": arsenal,
         }
+        self.name = world_name(self._options)
         self._template = np.zeros(1, MATCH)
         self._template["match_left"] = time_limit
         self._template["match_stage"] = STAGES.index(stage)
         self._template["match_winner"] = NO_PLAYER
         self._template["stocks"] = stocks
         self.records = _Records(
-            matches, compile_table(arsenal), self.stage, events=matches * MAX_EVENTS
+            matches, compile_table(moves_of(arsenal)), self.stage, events=matches * MAX_EVENTS
         )
         self._done = self.records.done
         self._pressed = self.records.keys.view(bool).reshape(-1, 2)  # key after key, [10 N, 2]
@@ -118,6 +127,7 @@ class BrawlWorld:
         begun["match_seed_high"][:, 0] = words >> np.uint64(32)
         records = self.records
         records.plain[mask] = begun
+        self._draw_rules(mask)
         begin_all(records.rows, mask, records.stage, self.weapons, self._done, fingerprint())
         return self._columns
 
@@ -159,6 +169,7 @@ class BrawlWorld:
         if (snapshot["match_stage"] != self._template["match_stage"]).any():
             raise UsageError(f"brawl: the snapshot was taken on another stage than '{self.name}'")
         self.records.plain[mask] = snapshot
+        self._draw_rules(mask)
         self._done[mask] = snapshot["match_over"][:, 0]
         return self._columns
 
@@ -182,6 +193,14 @@ class BrawlWorld:
         with compiling():
             self.reset(np.arange(self.matches))
             _Records(1, self.records.table, self.records.stage)(0)
+
+    def _draw_rules(self, mask: Array) -> None:
+        """Draw the rules of the matches in a mask from their seeds, where the world varies them."""
+        if self._ranges is not None:
+            records = self.records.plain[mask]
+            low, high = (records[f"match_seed_{half}"][:, 0] for half in ("low", "high"))
+            seeds = low.astype(np.uint64) | high.astype(np.uint64) << np.uint64(32)
+            draw_rules(self.stage, self._ranges, seeds, mask)
 
     def _mask(self, where: Array | None) -> Array:
         if where is None:
@@ -365,14 +384,3 @@ def _as_flags(name: str, values: Array) -> Array:
             f"(got {values[match, player]})"
         )
     return np.asarray(values != 0)
-
-
-def _name(stage: str, weapons: bool, time_limit: int, stocks: int) -> str:
-    """Spec of a world: the options that differ from the defaults."""
-    options = (
-        (f"stage={stage}", stage != "warehouse"),
-        ("weapons=off", not weapons),
-        (f"time_limit={time_limit}", time_limit != TIME_LIMIT),
-        (f"stocks={stocks}", stocks != STOCKS),
-    )
-    return "@".join(["brawl", *(text for text, differs in options if differs)])

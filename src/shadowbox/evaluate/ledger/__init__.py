@@ -1,0 +1,1 @@
+"""Ledgers of tournaments that others can verify: chained, signed, and played again from controls."""

@@ -1,0 +1,1 @@
+"""What follows the original game: a solid platform, its move table, and rules drawn per match."""
