@@ -22,10 +22,10 @@ LEARNER = {"length": 16, "contexts": 4, "past_contexts": 3, "past_rows": 5}
 LENGTH = 400  # frames of a recorded match
 
 
-def recorded(folder):
+def recorded(folder, seed=1):
     """A store of eight short matches with knock-outs, in some of which keys are pressed at random."""
     pairings = [Pairing("based", "aggressive", 2), Pairing("random", "aggressive", 6)]
-    record(BRAWL, pairings, folder, seed=1, options={"time_limit": LENGTH})
+    record(BRAWL, pairings, folder, seed=seed, options={"time_limit": LENGTH})
     return Store(folder)
 
 

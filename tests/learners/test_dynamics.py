@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import small_worlds
 import torch
 from small_worlds import SPEC, inputs
 
 from shadowbox.errors import UsageError
+from shadowbox.model.checkpoint import find_checkpoint, load
 from shadowbox.testing.learners import check_learner
 from shadowbox.train.log import read_lines
+from shadowbox.train.loop import train
+from shadowbox.train.protocols import ParentCheckpoint
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +42,32 @@ def test_it_learns(store, tmp_path):
     assert trained[0]["loss"] < 1.2 * len(parts)
     assert trained[-1]["loss"] < 0.8 * trained[0]["loss"]
     assert {"loss/binary", "loss/continuous", "loss/event"} <= trained[-1].keys()
+
+
+def test_a_world_goes_on_from_another_one_on_new_recordings(store, tmp_path):
+    """It keeps the parent's options and weights, and begins matches where its own recordings do."""
+    parent = small_worlds.trained(store, tmp_path / "parent")
+    later = small_worlds.recorded(tmp_path / "later", seed=2)
+    given = replace(inputs(later), parent=str(parent))
+    model = SPEC.prepare(given).model
+    train(SPEC.prepare(given), tmp_path / "run", given.config, parent=ParentCheckpoint(str(parent)))
+    before, after = (load(find_checkpoint(run)) for run in (parent, tmp_path / "run"))
+    assert before.about.arguments["vocabulary"] == after.about.arguments["vocabulary"]
+    assert (after.weights["contexts"] == model.contexts).all()
+    assert not torch.equal(before.weights["contexts"], after.weights["contexts"])
+    moved = [
+        (values - before.weights[name]).abs().max()
+        for name, values in after.weights.items()
+        if values.is_floating_point()
+    ]
+    assert 0 < max(moved) < 0.1  # a few small steps away, not begun anew
+
+
+def test_a_world_of_other_settings_is_no_parent(store, tmp_path):
+    """A parent whose model differs is refused with both settings."""
+    parent = small_worlds.trained(store, tmp_path / "parent", {"head_width": 16})
+    with pytest.raises(UsageError, match=r"parent: its config is .*head_width"):
+        SPEC.prepare(replace(inputs(store), parent=str(parent)))
 
 
 def test_only_what_moves_is_corrupted(store):

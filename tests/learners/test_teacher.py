@@ -191,3 +191,30 @@ def test_a_delay_is_learned_on_top_of_a_policy_without_one(tmp_path, trunk):
     both = ParentCheckpoint(str(parent), optimizer=True)
     with pytest.raises(UsageError, match="leave parent_optimizer out"):
         train(task, again, late.config, parent=both)
+
+
+@pytest.mark.parametrize("trunk", ["window", "gru"])
+def test_an_encoder_is_learned_on_top_of_a_policy_without_one(tmp_path, trunk):
+    """A policy with an encoder that begins from one without decides as its parent until it has learned."""
+    parent, child = tmp_path / "parent", tmp_path / "child"
+    model = {**MODEL, "trunk": trunk, "frames": 1}
+    first = inputs(parent, model=model, steps=1, opponents={"self": 1.0})
+    train(SPEC.prepare(first), parent, first.config)
+    later = inputs(
+        child,
+        model={**model, "strategy": "gru", "opponents": ["based"]},
+        given={"parent": str(parent)},
+        value_burn_in=2,
+        opponents={"self": 1.0},
+    )
+    begin = ParentCheckpoint(str(parent))
+    train(SPEC.prepare(later), child, later.config, parent=begin, observer=_pause_at_once)
+    old, new = (
+        checkpoint.load(checkpoint.find_checkpoint(f"{run}@latest")).weights
+        for run in (parent, child)
+    )
+    (wider,) = (name for name in old if old[name].shape != new[name].shape)
+    many = old[wider].shape[1]
+    assert torch.equal(new[wider][:, :many], old[wider])
+    assert new[wider].shape[1] > many + 8  # the latent
+    assert not new[wider][:, many:].any()

@@ -57,18 +57,19 @@ def bench_scale(
                 if progress:
                     progress(number, len(sampler))
         epoch_s = time.process_time() - began
-        del sampler, batches  # which map the pages
-        evicted, small = _evicted_and_small(Path(place), path, schema)
+        kept, episodes = store.frames, len(store)
         content = sum(
             entry.bytes for shard in store.manifest.shards for entry in shard.files.values()
         )
+        del sampler, batches, store  # they map the pages, and a mapped page is not evicted
+        evicted, small = _evicted_and_small(Path(place), path, schema)
         return {
-            "frames": store.frames,
-            "episodes": len(store),
+            "frames": kept,
+            "episodes": episodes,
             "row_bytes": schema.row_dtype.itemsize,
             "bytes": content,
-            "bytes_per_frame": content / store.frames,
-            "write_frames_per_cpu_s": store.frames / write_s,
+            "bytes_per_frame": content / kept,
+            "write_frames_per_cpu_s": kept / write_s,
             "open_ms": opened[2],
             "length": LENGTH,
             "batch": BATCH,
@@ -81,10 +82,10 @@ def bench_scale(
             "evicted_bytes_read": evicted.bytes_read,
             "epoch_rss_growth_bytes": max(most, _own_bytes()) - before,
             "large_frames": LARGE_FRAMES,
-            "large_bytes": round(content / store.frames * LARGE_FRAMES),
+            "large_bytes": round(content / kept * LARGE_FRAMES),
             "large_epoch_cpu_s": epoch_s / windows * LARGE_FRAMES,
             "large_sampler_growth_bytes": round(
-                (max(most, _own_bytes()) - before) / store.frames * LARGE_FRAMES
+                (max(most, _own_bytes()) - before) / kept * LARGE_FRAMES
             ),
         }
 

@@ -245,3 +245,17 @@ def _installed(name: str) -> str:
             f"learner '{name}' is installed twice, as {' and '.join(found)}: name one as module:SPEC"
         )
     return found[0] if found else ""
+
+
+def parent_arguments(inputs: Inputs, kind: str) -> dict[str, Any]:
+    """Arguments of the model that the run begins from, as plain data.
+
+    Empty without a parent, or while it is not here yet. A resumed run has its own checkpoints.
+    """
+    from shadowbox.model import checkpoint
+
+    own = inputs.run is not None and bool(checkpoint.steps(inputs.run))
+    if not inputs.parent or not (own or Path(inputs.parent.partition("@")[0]).exists()):
+        return {}
+    folder = checkpoint.find_checkpoint(f"{inputs.run}@latest" if own else inputs.parent)
+    return dict(checkpoint.load(folder, kind=kind).about.arguments)

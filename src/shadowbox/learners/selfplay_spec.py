@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shadowbox.errors import UsageError
-from shadowbox.learners.registry import Inputs, LearnerSpec, ModelSummary, metric_info
+from shadowbox.learners.registry import (
+    Inputs,
+    LearnerSpec,
+    ModelSummary,
+    metric_info,
+    parent_arguments,
+)
 
 if TYPE_CHECKING:  # it needs torch
     from shadowbox.model.policy import Policy
@@ -166,8 +171,8 @@ class _SelfPlaySpec(LearnerSpec):
             ),
             facts=inputs.facts,
             resume=inputs.resume,
-            fresh=("value.",),
-            grown=_reads_delay(model),
+            fresh=("value.", "strategy."),
+            grown=_late_inputs(model),
         )
 
     def _learner(
@@ -237,7 +242,7 @@ class _SelfPlaySpec(LearnerSpec):
         if config["strategy"] and not config["opponents"]:
             config["opponents"] = self._named_opponents(inputs)
         values = ControlValues(schema, PolicyConfig.of(config).output_controls)
-        begun = parent_arguments(inputs)
+        begun = _parent_policy(inputs)
         if begun:
             reads, points = begun["input_columns"], begun.get("vocabulary")
         else:
@@ -271,18 +276,9 @@ def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(v) if isinstance(v, tuple) else v for name, v in config.items()}
 
 
-def parent_arguments(inputs: Inputs) -> dict[str, Any]:
-    """Arguments of the policy that the run begins from: its inputs and its points of controls.
-
-    Empty without a parent, or while it is not here yet. A resumed run has its own checkpoints.
-    """
-    from shadowbox.model import checkpoint
-
-    own = inputs.run is not None and bool(checkpoint.steps(inputs.run))
-    if not inputs.parent or not (own or Path(inputs.parent.partition("@")[0]).exists()):
-        return {}
-    folder = checkpoint.find_checkpoint(f"{inputs.run}@latest" if own else inputs.parent)
-    found: dict[str, Any] = dict(checkpoint.load(folder, kind="policy").about.arguments)
+def _parent_policy(inputs: Inputs) -> dict[str, Any]:
+    """Arguments of the policy that the run begins from: its inputs and its points of controls."""
+    found = parent_arguments(inputs, "policy")
     if found.get("encoding"):
         raise UsageError(
             f"parent: {inputs.parent} reads the encoding '{found['encoding']['name']}'; self-play "
@@ -291,14 +287,22 @@ def parent_arguments(inputs: Inputs) -> dict[str, Any]:
     return found
 
 
-def _reads_delay(policy: Policy) -> tuple[str, ...]:
-    """Weights whose last input is the delay: a parent may have it alone, or lack it."""
+def _late_inputs(policy: Policy) -> dict[str, int]:
+    """Weights whose last inputs a parent may lack, and how many: the encoder's latent, or the delay.
+
+    A delay may also be the parent's alone. With both, the parent has the encoder, too.
+    """
     trunk = policy.config.trunk
-    if trunk.trunk == "window":  # of more frames, it is an input for each
-        return ("trunk.first.weight",) if trunk.frames == 1 else ()
-    if trunk.trunk not in ("gru", "lstm"):
-        return ()
-    return ("trunk.inputs.0.weight" if trunk.plain else "trunk.enter.weight",)
+    if trunk.trunk == "window" and trunk.frames > 1:  # an input for each frame
+        return {}
+    names = {
+        "window": "trunk.first.weight",
+        "gru": "trunk.inputs.0.weight" if trunk.plain else "trunk.enter.weight",
+        "lstm": "trunk.inputs.0.weight" if trunk.plain else "trunk.enter.weight",
+    }
+    encoded = policy.strategy is not None and not policy.config.delays
+    many = policy.strategy.out if encoded and policy.strategy else 1
+    return {names[trunk.trunk]: many} if trunk.trunk in names else {}
 
 
 def teacher_of(inputs: Inputs, policy: Policy) -> Policy:

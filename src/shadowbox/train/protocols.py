@@ -206,9 +206,11 @@ class TrainTask:
     resume: str = ""  # the command that goes on, said when a run stops
     # names of weights begin so that a parent may lack, such as `value.`; they begin anew
     fresh: tuple[str, ...] = ()
-    # names of weights that may read one input more or less in a parent: the last column begins as
-    # zeros, or is left out, since that input is 0 here
-    grown: tuple[str, ...] = ()
+    # names of weights whose last inputs a parent may lack, and how many: these columns begin as zeros.
+    # A parent may also have one input more, whose column is left out, since it is 0 here
+    grown: Mapping[str, int] = field(default_factory=dict)
+    # names of weights that come from the run's own data, such as starts, and from no parent
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

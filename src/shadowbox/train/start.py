@@ -172,15 +172,16 @@ def _continue(session: Session, parent: ParentCheckpoint) -> dict[str, Any]:
         )
     grown = {
         name: _fitted(found.weights[name], own[name])
-        for name in session.task.grown
-        if name in found.weights and abs(found.weights[name].shape[1] - own[name].shape[1]) == 1
+        for name, many in session.task.grown.items()
+        if name in found.weights and own[name].shape[1] - found.weights[name].shape[1] in (many, -1)
     }
     if grown and parent.optimizer:
         raise UsageError(
-            f"{parent.spec} has an input more or less, and its optimizer does not fit: leave "
+            f"{parent.spec} has other inputs, and its optimizer does not fit: leave "
             "parent_optimizer out"
         )
-    found = replace(found, weights={**found.weights, **fresh, **grown})
+    kept = {name: own[name] for name in session.task.own}
+    found = replace(found, weights={**found.weights, **fresh, **grown, **kept})
     state = found.trainer() if parent.optimizer else {}
     session.load_weights(
         found,
@@ -209,10 +210,10 @@ def _continue(session: Session, parent: ParentCheckpoint) -> dict[str, Any]:
 
 
 def _fitted(weight: Tensor, own: Tensor) -> Tensor:
-    """Weights [out, in] of a parent with an input less, which begins as zeros, or without its last."""
+    """Weights [out, in] of a parent with fewer inputs, which begin as zeros, or without its last."""
     if weight.shape[1] > own.shape[1]:
         return weight[:, :-1].clone()
-    return torch.cat([weight, torch.zeros_like(own[:, :1])], 1)
+    return torch.cat([weight, torch.zeros_like(own[:, weight.shape[1] :])], 1)
 
 
 def _facts(session: Session) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -14,8 +15,9 @@ from shadowbox.core.schema import Array, Columns
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.learners.dynamics.spec import KIND
 from shadowbox.learners.imitation_data import split_episodes
-from shadowbox.learners.registry import Inputs
+from shadowbox.learners.registry import Inputs, parent_arguments
 from shadowbox.model.world.beside import measure_cells
 from shadowbox.model.world.heads import HEADS
 from shadowbox.model.world.reach import measure_reach, reach_keys
@@ -45,7 +47,11 @@ def dynamics_of(inputs: Inputs) -> _Dynamics:
 def measured(
     inputs: Inputs, config: _Starts
 ) -> tuple[dict[str, Any], dict[str, Array], dict[str, Array]]:
-    """Arguments of the model, tables of its vocabulary, and those of its periodic columns."""
+    """Arguments of the model, tables of its vocabulary, and those of its periodic columns.
+
+    A run with a parent has the parent's vocabulary and tables, which its weights belong to; of its
+    own recordings it has the choices that usually follow, and the periodic columns.
+    """
     spec, dynamics = inputs.spec, dynamics_of(inputs)
     settings = _WorldConfig.of({**_preset(spec.preset), **spec.model})
     rules, store = rules_of(inputs.schema, dynamics, settings), inputs.store
@@ -74,7 +80,21 @@ def measured(
         "vocabulary": vocabulary.to_json(),
         "contexts": [config.contexts + config.past_contexts, config.past_rows],
     }
-    return arguments, vocabulary.tables, tables
+    if "usual" in vocabulary.tables:  # by joint choice: the one that usually follows
+        usual = vocabulary.tables["usual"]
+        vocabulary.tables["usual"] = np.asarray(vocabulary.together or [0])[usual]
+    parent = parent_arguments(inputs, KIND)
+    if not parent:
+        return arguments, vocabulary.tables, tables
+    for name in ("config", "dynamics"):
+        if parent[name] != arguments[name]:
+            asked, found = json.dumps(arguments[name]), json.dumps(parent[name])
+            raise UsageError(
+                f"parent: its {name} is {found}, that of this run is {asked}: give the run the "
+                "parent's settings"
+            )
+    kept = {name: table for name, table in vocabulary.tables.items() if name == "usual"}
+    return {**arguments, "vocabulary": parent["vocabulary"]}, kept, tables
 
 
 def _preset(name: str) -> Mapping[str, Any]:

@@ -43,4 +43,5 @@ def segments_task(
             **inputs.facts,
         },
         resume=inputs.resume,
+        own=("contexts", "context_length"),
     )

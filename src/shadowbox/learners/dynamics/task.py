@@ -224,8 +224,7 @@ class _DynamicsLearner:
         changed = (codes[0] != codes[1]) * decided[..., None]
         guesses = {"": codes[2], "/copy_last": codes[0]}
         usual = torch.zeros_like(codes[0]) if self.usual is None else self.usual[codes[0]]
-        names = torch.tensor(self.world.vocabulary.together or [0])
-        guesses["/look_up"] = names[usual]
+        guesses["/look_up"] = usual
         for name, guess in guesses.items():
             right = ((guess == codes[1]) * changed).sum((1, 2)).float()
             sums[f"change_acc{name}"] = ScoreSums(right, changed.sum((1, 2)).float())
