@@ -180,8 +180,8 @@ def _continue(session: Session, parent: ParentCheckpoint) -> dict[str, Any]:
             f"{parent.spec} has other inputs, and its optimizer does not fit: leave "
             "parent_optimizer out"
         )
-    kept = {name: own[name] for name in session.task.own}
-    found = replace(found, weights={**found.weights, **fresh, **grown, **kept})
+    own_data = {name: own[name] for name in session.task.own}
+    found = replace(found, weights={**found.weights, **fresh, **grown, **own_data})
     state = found.trainer() if parent.optimizer else {}
     session.load_weights(
         found,
