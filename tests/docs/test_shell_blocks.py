@@ -49,6 +49,7 @@ NO_RUN = {
         "trains for about half an hour",
         "compiles for a minute or more",
         "needs replays of your own",
+        "each trains for minutes",
     ],
 }
 SHORT = ["--world", "brawl@time_limit=90"]

@@ -15,7 +15,6 @@ from shadowbox.core.schema import Array, Columns
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.learners.dynamics.spec import KIND
 from shadowbox.learners.imitation_data import split_episodes
 from shadowbox.learners.registry import Inputs, parent_arguments
 from shadowbox.model.world.beside import measure_cells
@@ -83,7 +82,7 @@ def measured(
     if "usual" in vocabulary.tables:  # by joint choice: the one that usually follows
         usual = vocabulary.tables["usual"]
         vocabulary.tables["usual"] = np.asarray(vocabulary.together or [0])[usual]
-    parent = parent_arguments(inputs, KIND)
+    parent = parent_arguments(inputs, "world")
     if not parent:
         return arguments, vocabulary.tables, tables
     for name in ("config", "dynamics"):
