@@ -37,7 +37,11 @@ NO_RUN = {
         "trains for half an hour",
         "measures for a minute",
     ],
-    "docs/launch.md": ["trains for some minutes", "needs an account at Modal"],
+    "docs/launch.md": [
+        "trains for some minutes",
+        "needs an account at Modal",
+        "needs a CUDA device",
+    ],
     "docs/melee.md": [
         "needs replays of your own",
         "needs Slippi Dolphin and your own copy of the game",

@@ -125,30 +125,46 @@ _INTEGERS = (
     "paths",
     "effects",
 )
-TABLE = np.dtype(
-    [(name, "i8") for name in _INTEGERS]
-    + [("plunge", "f8")]
-    + [
-        ("motion_at", "i8", (MAX_MOTIONS,)),
-        ("motion_x", "f8", (MAX_MOTIONS,)),
-        ("motion_y", "f8", (MAX_MOTIONS,)),
-    ]
-    + [(name, "i8" if name in _WHOLE else "f8", (MOST_STRIKES,)) for name in _PER_STRIKE]
-    + [(f"path_{name}", kind, (MOST_PATHS,)) for name, kind in _PATH.items()]
-    + [(f"effect_{name}", kind, (MOST_EFFECTS,)) for name, kind in _EFFECT.items()],
-    align=True,
+
+
+def _record(strikes: int, paths: int, effects: int) -> np.dtype[Any]:
+    """Record of a move with room for so many strikes, paths and effects.
+
+    The step reads it twice a frame, so that one with room for paths costs every match a sixth.
+    """
+    return np.dtype(
+        [(name, "i8") for name in _INTEGERS]
+        + [("plunge", "f8")]
+        + [
+            ("motion_at", "i8", (MAX_MOTIONS,)),
+            ("motion_x", "f8", (MAX_MOTIONS,)),
+            ("motion_y", "f8", (MAX_MOTIONS,)),
+        ]
+        + [(name, "i8" if name in _WHOLE else "f8", (strikes,)) for name in _PER_STRIKE]
+        + [(f"path_{name}", kind, (paths,)) for name, kind in _PATH.items()]
+        + [(f"effect_{name}", kind, (effects,)) for name, kind in _EFFECT.items()],
+        align=True,
+    )
+
+
+TABLE, TABLE_WITH_PATHS = (
+    _record(MAX_STRIKES, 1, 1),
+    _record(MOST_STRIKES, MOST_PATHS, MOST_EFFECTS),
 )
 
 
 def compile_table(arsenal: Arsenal) -> Array:
-    """Compile an arsenal into the array [3 weapons, 12 moves] of TABLE records for the physics.
+    """Compile an arsenal into the array [3 weapons, 12 moves] of records for the physics.
 
-    An arsenal that `check` faults is refused.
+    They are TABLE records, or TABLE_WITH_PATHS where a move has paths or effects: the physics is
+    compiled for each. An arsenal that `check` faults is refused.
     """
     problems = list(check(arsenal))
     if problems:
         raise UsageError("move table: " + "; ".join(problems))
-    table = np.zeros((len(WEAPONS), len(MOVES)), TABLE)
+    moves = [move for weapon in WEAPONS for move in arsenal[weapon].values()]
+    parts = any(move.paths or move.effects for move in moves)
+    table = np.zeros((len(WEAPONS), len(MOVES)), TABLE_WITH_PATHS if parts else TABLE)
     for w, weapon in enumerate(WEAPONS):
         for m, name in enumerate(MOVES[1:], start=1):
             _fill(table[w, m], arsenal[weapon][name])

@@ -170,19 +170,9 @@ def _other_is_struck(columns: Columns) -> Array:
 def _table() -> Array:
     """The move table of the usual arsenal, [weapons, moves]."""
     from shadowbox.games.brawl.arsenal import ARSENAL
-    from shadowbox.games.brawl.moves import MOST_STRIKES, compile_table
+    from shadowbox.games.brawl.moves import compile_table
 
-    wide = compile_table(ARSENAL)
-    room = (MOST_STRIKES,)  # of moves with paths, which the usual arsenal does not have
-    kinds = [
-        (name, kind.base, (MAX_STRIKES,) if kind.shape == room else kind.shape)
-        for name in wide.dtype.names or ()
-        if (kind := wide.dtype[name])
-    ]
-    table = np.zeros(wide.shape, kinds)
-    for name, _, shape in kinds:
-        table[name] = wide[name][..., :MAX_STRIKES] if shape == (MAX_STRIKES,) else wide[name]
-    return table
+    return compile_table(ARSENAL)
 
 
 def _moves(before: Columns, after: Columns) -> tuple[Array, Array, tuple[Array, Array]]:
