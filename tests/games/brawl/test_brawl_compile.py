@@ -152,10 +152,14 @@ def test_constants_of_callers_need_no_versions_of_their_own():
 
 
 def test_the_first_world_compiles_all():
-    """The first world compiles both functions once; other array layouts need no new versions."""
+    """The first world compiles both functions once; other array layouts need no new versions.
+
+    Moves with paths have records of their own, for which other tests may have compiled `run`.
+    """
     game = load("brawl")
     world = game.world(2)
-    assert len(physics.begin_all.signatures) == len(loop.run.signatures) == 1
+    many = len(loop.run.signatures)
+    assert len(physics.begin_all.signatures) == 1 <= many <= 2
     read_only = np.broadcast_to(np.zeros(2, bool), (2, 2))
     for keys in (
         np.zeros((2, 2), bool),

@@ -68,13 +68,14 @@ def entry(function: Function) -> Function:
     return cast(Function, numba.njit(nogil=True, cache=True)(function))
 
 
-def direct(function: Any) -> Callable[..., Any]:
+def direct(function: Any, arguments: tuple[Any, ...]) -> Callable[..., Any] | None:
     """A compiled entry without Numba's look at the types of its arguments, a microsecond for many.
 
-    Only for arguments whose types never change: others would be read as if they had these.
+    Only for arguments of the same types as these: others would be read as if they had them. None if
+    it is not compiled for them yet.
     """
-    found = list(getattr(function, "overloads", {}).values())
-    return cast(Callable[..., Any], found[0].entry_point if len(found) == 1 else function)
+    found = function.overloads.get(tuple(cast(Any, numba).typeof(each) for each in arguments))
+    return cast(Callable[..., Any], found.entry_point) if found else None
 
 
 @cache

@@ -260,7 +260,7 @@ class _Records:
         self.done = np.zeros(matches, bool)
         self.judged, self.seen, self.seats = _NO_TERMS, _UNSEEN, _NO_SEATS
         self.history = _NO_HISTORY
-        self.run: Any = run  # or `direct(run)`, where the types of the members never change
+        self.run: Any = run  # or `direct`, where the types of the members never change
 
     def __call__(self, mode: int, given: int = 0) -> int:
         """Call `run`."""

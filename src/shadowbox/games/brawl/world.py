@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -103,11 +103,12 @@ class BrawlWorld:
         }
         for column in self._columns.values():
             column.flags.writeable = False
-        if PLAIN_PYTHON or cast(Any, run).signatures:
+        if PLAIN_PYTHON or direct(run, self._step):
             self.reset(np.arange(matches))
         else:
             self._compile()
-        self.records.run = direct(run)
+        if not PLAIN_PYTHON:
+            self.records.run = direct(run, self._step) or run
 
     def reset(self, seeds: Array, where: Array | None = None) -> Columns:
         """Start the matches in the mask `where` [N] (default: all) from `seeds` [N].
