@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option, table
+from shadowbox.cli.terminal import PATH, emit, json_option, table
 from shadowbox.errors import CardError, UsageError
 from shadowbox.games import load
 
@@ -104,9 +104,7 @@ def _add(name: str, who: str | None, did: Any, note: str, as_json: bool) -> None
 
 @click.command()
 @click.argument("name", metavar="CARD")
-@click.argument(
-    "folders", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=PATH)
 @click.option(
     "--metric", default="", help="Metric to predict.  [default: of the first primary target]"
 )
