@@ -188,6 +188,17 @@ def test_long_names_are_cut():
     assert game.meta["players"] == ["x" * 64, "unknown"]
 
 
+def test_a_rank_is_nobodys_name():
+    """In anonymized sets names are ranks: they are kept as ranks, and their players are unknown."""
+    source = replay(frames=20, players=["unknown", "unknown"])
+    assert "ranks" not in episode(slp.write(source)).meta
+    for port, name in enumerate(("Master Player", "Diamond Player")):
+        source.metadata["players"][str(port)]["names"] = {"netplay": name, "code": ""}
+    game = episode(slp.write(source), keep_names=True)
+    assert game.meta["players"] == ["unknown", "unknown"]
+    assert game.meta["ranks"] == ["master", "diamond"]
+
+
 def test_the_state_flags_have_their_bits():
     """Each of the forty flags is its own bit, byte by byte, the lowest first."""
     source = replay(frames=40)

@@ -23,6 +23,7 @@ from shadowbox.games.melee.slp import SlpPlayer, SlpReplay
 
 UNKNOWN_DATE = "1970-01-01"  # of exported episodes: other readers want a date
 LONGEST_NAME = 64  # characters that are kept; the recorder's metadata may hold a megabyte
+_RANK = re.compile(r"(platinum|diamond|master) player", re.IGNORECASE)  # names in anonymized sets
 
 
 def read(source: Path | bytes, name: str, **settings: Any) -> Iterator[Episode]:
@@ -148,6 +149,7 @@ def _meta(
         "result": _result(replay, columns, last=part.stop == rows.rows),
     }
     optional = {
+        "ranks": _ranks(replay),
         "pal": start.is_pal,
         "played_at": _date(replay),
         "rolled_back": replay.rolled_back or None,
@@ -170,9 +172,20 @@ def pseudonym(kind: str, name: str) -> str:
 
 
 def _player_name(player: SlpPlayer, replay: SlpReplay, keep: bool) -> str:
-    """Name of a player: the connect code, else the display name, else the name tag; `cpu-LEVEL`."""
+    """Name of a player: the connect code, else the display name, else the name tag; `cpu-LEVEL`.
+
+    A rank in place of a name is nobody's: such players are unknown.
+    """
     if player.kind != "human":
         return f"{player.kind}-{player.cpu_level}"
+    name = _name_given(player, replay)
+    if not name or _RANK.fullmatch(name):
+        return UNKNOWN
+    return name[:LONGEST_NAME] if keep else pseudonym("player", name.upper())
+
+
+def _name_given(player: SlpPlayer, replay: SlpReplay) -> str:
+    """The first name that a replay has for a player, or an empty one."""
     in_metadata = _names_in_metadata(replay, player.port)
     candidates = (
         player.connect_code,
@@ -181,10 +194,13 @@ def _player_name(player: SlpPlayer, replay: SlpReplay, keep: bool) -> str:
         in_metadata.get("netplay"),
         player.nametag,
     )
-    name = next((str(name).strip() for name in candidates if name and str(name).strip()), "")
-    if not name:
-        return UNKNOWN
-    return name[:LONGEST_NAME] if keep else pseudonym("player", name.upper())
+    return next((str(name).strip() for name in candidates if name and str(name).strip()), "")
+
+
+def _ranks(replay: SlpReplay) -> list[str] | None:
+    """Rank of each player in replays whose names are ranks, such as "Master Player"; else None."""
+    found = [_RANK.fullmatch(_name_given(player, replay)) for player in replay.start.players]
+    return [each[1].lower() if each else "" for each in found] if any(found) else None
 
 
 def _names_in_metadata(replay: SlpReplay, port: int) -> Mapping[str, Any]:
