@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from browser import chromium as chromium
 from browser import until
-from browser import visit as visit
 
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.export import web
