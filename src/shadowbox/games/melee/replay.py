@@ -174,7 +174,7 @@ def pseudonym(kind: str, name: str) -> str:
 def _player_name(player: SlpPlayer, replay: SlpReplay, keep: bool) -> str:
     """Name of a player: the connect code, else the display name, else the name tag; `cpu-LEVEL`.
 
-    A rank in place of a name is nobody's: such players are unknown.
+    Players whose name is a rank are unknown.
     """
     if player.kind != "human":
         return f"{player.kind}-{player.cpu_level}"
