@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
 from pathlib import Path
 
 from shadowbox.core import system
 from shadowbox.core.downloads import npm
-from shadowbox.core.files import write_whole
 from shadowbox.errors import ShadowboxError
 
 VERSION, LICENSE = "1.24.3", "MIT"
@@ -36,7 +33,7 @@ def runtime_files() -> tuple[str, bytes]:
     folder = runtime_folder()
     files = {name: folder / name for name in KEPT}
     if not all(p.is_file() and p.stat().st_size == KEPT[name] for name, p in files.items()):
-        _keep(npm.fetched(NPM), folder)
+        npm.keep(NPM.name, npm.fetched(NPM), KEPT, folder, "package/dist")
     return files[SCRIPT].read_text(encoding="utf-8"), files[CODE].read_bytes()
 
 
@@ -49,17 +46,3 @@ def runtime_script(text: str) -> str:
     names = ", ".join(f"{given}: {own}" for own, given in pairs if given != "default")
     body = text[: found.start()]
     return f"const $ort = (() => {{\n{body}\nreturn {{ {names} }};\n}})();"
-
-
-def _keep(archive: bytes, folder: Path) -> None:
-    """Write the files of the package that a page needs, each whole, in their known sizes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as opened:
-        for name, size in KEPT.items():
-            file = opened.extractfile(f"package/dist/{name}")
-            data = b"" if file is None else file.read(size + 1)
-            if len(data) != size:
-                raise ShadowboxError(
-                    f"{NPM.name}: {name} has {len(data):,} bytes; expected {size:,}"
-                )
-            write_whole(folder / name, data)

@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from shadowbox.core.files import write_whole
 from shadowbox.errors import ShadowboxError, system_error
 
 LONGEST_S = 900  # of a download
@@ -50,6 +54,21 @@ def checked(package: _NpmPackage, archive: Path) -> bytes:
             "Nothing was kept; check which registry npm asks: npm config get registry"
         )
     return content
+
+
+def keep(name: str, archive: bytes, files: Mapping[str, int], folder: Path, inside: str) -> None:
+    """Write files of an archive, each whole; `files` have their sizes, and are below `inside` in it.
+
+    A file of another size than the known one is refused; `name` names the package then.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as opened:
+        for file, size in files.items():
+            member = opened.extractfile(f"{inside}/{file}")
+            data = b"" if member is None else member.read(size + 1)
+            if len(data) != size:
+                raise ShadowboxError(f"{name}: {file} has {len(data):,} bytes; expected {size:,}")
+            write_whole(folder / file, data)
 
 
 def _packed(package: _NpmPackage, folder: Path) -> Path:

@@ -61,7 +61,7 @@ def verify_ledger(
     """Check chain and signature, and play a share of the matches again."""
     plan, matches = read_ledger(ledger)
     signed = chain.signer_of(ledger, signers)
-    if not game.name == plan.game.partition(":")[0]:
+    if game.name != plan.game.partition(":")[0]:
         raise UsageError(f"{ledger} is of {plan.game}, not of {game.name}")
     changed = _changed_weights(plan, game)
     same = system.processor() == plan.record.get("cpu")

@@ -7,13 +7,10 @@ data folder, from which the page of games/gesture/page is served; the browser ne
 
 from __future__ import annotations
 
-import io
-import tarfile
 from pathlib import Path
 
 from shadowbox.core import system
 from shadowbox.core.downloads import npm
-from shadowbox.core.files import write_whole
 from shadowbox.errors import ShadowboxError
 
 PACKAGE, VERSION, LICENSE = "@mediapipe/holistic", "0.5.1675471629", "Apache-2.0"
@@ -78,13 +75,4 @@ def checked(archive: Path) -> bytes:
 
 def keep(content: bytes, folder: Path, heavy: bool = False) -> None:
     """Write the files of an archive that are needed, each whole, in their known sizes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-        for name, size in kept(heavy).items():
-            file = archive.extractfile(f"package/{name}")
-            data = b"" if file is None else file.read(size + 1)
-            if len(data) != size:
-                raise ShadowboxError(
-                    f"{PACKAGE}: {name} has {len(data):,} bytes; expected {size:,}"
-                )
-            write_whole(folder / name, data)
+    npm.keep(PACKAGE, content, kept(heavy), folder, "package")
