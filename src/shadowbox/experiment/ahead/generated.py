@@ -56,9 +56,12 @@ def _episodes(schema: Schema, split: Split, rows: int) -> Iterator[tuple[Array, 
                      for place, key in enumerate(schema.columns)})
         for at in range(WHOLE)
     ]  # fmt: skip
+    # as bytes: NumPy copies the fields of a structured array, but not the padding after them
+    whole = [rows.view(np.uint8).reshape(len(rows), -1) for rows in whole]
     recorded = _none_absent(schema)
     for number in range(MOST):
-        packed = np.roll(whole[number % WHOLE], number // WHOLE)
+        shifted = np.roll(whole[number % WHOLE], number // WHOLE, axis=0)
+        packed = schema.as_rows(shifted)
         meta = _meta(schema, number)
         side = split.side_of(episode_digest(packed, no_events(), recorded), meta)
         if side < len(left) and left[side]:
