@@ -151,3 +151,19 @@ def test_what_cannot_be_shown_is_said(here, capsys, arguments, status, words):
     assert words in err
     assert "an error of Shadowbox itself" not in err
     assert [path for path in sorted(here.iterdir()) if path.name != "__pycache__"] == before
+
+
+def test_out_that_ends_in_png_or_gif_is_a_picture(here, capsys):
+    """`--out NAME.png` is a picture of the middle of the match and `--out NAME.gif` a film, no page."""
+    status, out, _ = run(capsys, "brawl#0", "--out", "a.png", "--json")
+    assert (status, json.loads(out)["png"]) == (0, "a.png")
+    assert Image.open("a.png").format == "PNG"
+    run(capsys, "brawl#0", "--png", "20")
+    assert (here / "a.png").read_bytes() == (here / "match-0-20.png").read_bytes()  # 41 rows
+    status, out, _ = run(capsys, "brawl#0", "--gif", "0:9", "--out", "b.gif")
+    assert (status, Image.open("b.gif").format) == (0, "GIF")
+    assert sorted(path.name for path in here.glob("*.*") if path.suffix != ".py") == [
+        "a.png",
+        "b.gif",
+        "match-0-20.png",
+    ]

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from shadowbox import __version__
 from shadowbox.core.system import STOP_SIGNALS, is_closed_pipe, is_saving, write_any_letter
@@ -27,6 +28,8 @@ from shadowbox.errors import (
     did_you_mean,
     system_error,
 )
+
+COMPLETE = "_SHADOWBOX_COMPLETE"  # set by a shell that asks for names at the tab key
 
 COMMANDS = {  # name -> (module:object, what `--help` says)
     "analyze": (
@@ -105,7 +108,7 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
     ),
     "setup": (
         "shadowbox.cli.play.setup:setup",
-        "Fetch what is too large to ship: models that find body and hands.",
+        "Completion in your shell; models that find body and hands.",
     ),
     "store": ("shadowbox.cli.store:store", "Look into, merge, split, cut and export stores."),
     "view": (
@@ -131,7 +134,20 @@ class _LazyGroup(click.Group):
         module, _, attribute = self.commands_at[name][0].partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
+        if COMPLETE in os.environ:
+            from shadowbox.cli.completion.shells import complete_names
+
+            complete_names(command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+        """Names of commands out of `commands_at`, and the options of the group itself."""
+        names = [
+            CompletionItem(name, help=line)
+            for name, (_, line) in sorted(self.commands_at.items())
+            if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -150,12 +166,19 @@ class _LazyGroup(click.Group):
             )
 
 
-FIRST_STEPS = (  # a command, and the reason to call it
-    ("shadowbox match brawl --p0 based --p1 expert --out match.html", "play a match, write a page"),
-    ("shadowbox record brawl --p0 based --p1 expert --out games", "record a hundred of them"),
-    ("shadowbox train games --out runs/first --preset tiny --steps 100", "train a small policy"),
-    ("shadowbox match brawl --p0 policy:runs/first --p1 based", "let the policy play"),
-    ("shadowbox serve", "watch and play in a browser"),
+FIRST_STEPS = (  # the reason to call a command, and the command
+    ("play against a bot, in a browser", "shadowbox serve --open"),
+    (
+        "or play a match here, and write a page of it",
+        "shadowbox match brawl --p0 based --p1 expert --out match.html",
+    ),
+    (
+        "record a hundred of them, train a small policy, and let it play",
+        "shadowbox record brawl --p0 expert --p1 based --out games",
+        "shadowbox train games --out runs/first --preset tiny --steps 100",
+        "shadowbox match brawl --p0 policy:runs/first --p1 based",
+    ),
+    ("complete names at the tab key", "shadowbox setup completion"),
 )
 
 
@@ -174,16 +197,18 @@ def shadowbox(context: click.Context, debug: bool) -> None:
         level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", stream=sys.stderr
     )
     if context.invoked_subcommand is None:
-        print(_first_steps())
-        print(context.get_help())
+        print(_greeting())
 
 
-def _first_steps() -> str:
-    width = max(len(command) for command, _ in FIRST_STEPS)
-    lines = [f"  {command.ljust(width)}   {reason}" for command, reason in FIRST_STEPS]
+def _greeting() -> str:
+    """What to do first, in fewer lines than a terminal has."""
+    lines = ["Shadowbox learns to play real-time games. To begin:"]
+    for reason, *commands in FIRST_STEPS:
+        lines += ["", f"  # {reason}", *(f"  {command}" for command in commands)]
+    lines += ["", "`shadowbox games` lists the games, `shadowbox --help` all commands."]
     if root := checkout():
-        lines.append(f"  `make demo` in {root} does all of it; docs/tour.md explains it")
-    return "\n".join(["First steps:", *lines, ""])
+        lines.append(f"`make demo` in {root} shows all of it; docs/tour.md explains it.")
+    return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -198,6 +223,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     write_any_letter()
     try:
         with _stoppable(arguments):
+            if COMPLETE in os.environ:
+                import_module("shadowbox.cli.completion.shells")  # registers its shells
             shadowbox.main(arguments, prog_name="shadowbox", standalone_mode=False)
             sys.stdout.flush()
     except click.exceptions.Exit as stop:

@@ -11,6 +11,7 @@ import click
 from shadowbox.cli.terminal import PATH, at_least, emit, json_option, progress, table, write_page
 from shadowbox.core.stats import Interval
 from shadowbox.games import load
+from shadowbox.play.checkpoints import require_run
 
 if TYPE_CHECKING:  # it needs torch, which help does not
     from shadowbox.evaluate.doctor import _Diagnosis
@@ -56,6 +57,8 @@ def analyze(
     It plays each opponent from both seats. A linear probe then names the opponent from what the
     policy remembers, beside one that reads mean statistics of the same frames.
     """
+    named = load(game) if game else None
+    require_run(checkpoint, named)
     from shadowbox.evaluate.strategy.analysis import _AnalysisConfig
     from shadowbox.evaluate.strategy.analysis import analyze as run
 
@@ -64,7 +67,7 @@ def analyze(
         found = run(
             checkpoint,
             settings,
-            game=load(game) if game else None,
+            game=named,
             progress=lambda what, done, total: update(done, total),
         )
     if out:

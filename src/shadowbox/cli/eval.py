@@ -21,8 +21,10 @@ from shadowbox.cli.terminal import (
 from shadowbox.cli.text.evaluation import calibration_text, evaluation_text, probe_text
 from shadowbox.cli.text.world import ladder_text, world_text
 from shadowbox.core.game import Game
+from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.games import load
+from shadowbox.play.checkpoints import require_run
 
 if TYPE_CHECKING:  # it needs torch, which help does not
     from shadowbox.evaluate.calibration import Calibration
@@ -194,7 +196,12 @@ def evaluate(
         _ladder(checkpoint, ladder, _settings(options), game, out, as_json)
         return
     from shadowbox.evaluate.dispatch import evaluate_checkpoint, kind_at
+    from shadowbox.evaluate.worlds.starts import is_world_spec
 
+    if not is_world_spec(checkpoint, game):
+        require_run(checkpoint, game)
+    if store is not None:
+        Store(store)
     kind, settings = kind_at(checkpoint, game), _settings(options)
     if store is None and "store" in kind.needs:
         raise UsageError("give a STORE to evaluate on, or a frame: --probe STORE#EPISODE:FRAME")

@@ -49,15 +49,44 @@ def games(name: str | None, as_json: bool) -> None:
         f"\n{len(rows)} columns, {row_bytes} bytes a frame, {schema.fps:g} frames a second, "
         f"facts {schema.facts_hash}"
     )
-    if shipped := _shipped(game):
-        print(f"ships: {', '.join(shipped)}")
+    for part in (_bots(game), _rivals(game), _choices(game)):
+        if part:
+            print(f"\n{part}")
+
+
+def _bots(game: Game) -> str:
+    """Agents that need no training, each with a line on its style."""
+    lines = []
     if game.bots:
-        bots = [f"{bot} (held out)" if bot in game.held_out else bot for bot in sorted(game.bots)]
-        print(f"bots: {', '.join(bots)}")
-        print(
-            "any agent may be slowed down: @delay=N frames late, at most @apm=N key presses a minute, "
-            "each held for at least @hold=N frames"
+        names = [f"{bot} (held out)" if bot in game.held_out else bot for bot in game.bots]
+        notes = [game.bot_notes.get(bot, "") for bot in game.bots]
+        lines.append(table(["bot", "style"], list(zip(names, notes, strict=True)), left=2))
+        if game.held_out:
+            lines.append("No learner trains against a bot that is held out.")
+    if shipped := _shipped(game):
+        lines.append(f"ships: {', '.join(shipped)}")
+    if game.bots:
+        lines.append(
+            "Any agent may be slowed down: @delay=N frames late, at most @apm=N key presses a minute, "
+            "each held for at least @hold=N frames."
         )
+    return "\n".join(lines)
+
+
+def _rivals(game: Game) -> str:
+    """Opponents for people, from easy to hard, with their reaction delays."""
+    head = ["opponent for people", "level", "style"]
+    return table(head, game.rivals, left=3) if game.rivals else ""
+
+
+def _choices(game: Game) -> str:
+    """Stages and other choices of the simulator's options."""
+    if not game.world_choices:
+        return ""
+    rows = [[name, ", ".join(values)] for name, values in game.world_choices.items()]
+    name, values = next(iter(game.world_choices.items()))
+    example = f"as in --world {game.name}@{name}={values[-1]}"
+    return f"{table(['world option', 'values'], rows, left=2)}\n{example}"
 
 
 def _meaning(field: Field) -> str:
@@ -116,6 +145,9 @@ def _summary(game: Game) -> dict[str, Any]:
         "scene": "own" if game.scene else "default",
         "reader": game.reader is not None,
         "bots": sorted(game.bots),
+        "bot_notes": dict(game.bot_notes),
+        "rivals": [list(rival) for rival in game.rivals],
+        "world_choices": {name: list(values) for name, values in game.world_choices.items()},
         "ships": _shipped(game),
         "learns_by": list(game.learns_by),
     }

@@ -103,8 +103,9 @@ def match(
     names = _seats(found, p0, p1)
     start = recorded_start(begin, found, world) if begin else None
     world = start.world if start else world
-    made = specs.world_factory(world, found, **stage_option(stage))(1)
-    agents = [specs.agent(agent, found) for agent in names]
+    build = specs.world_factory(world, found, **stage_option(stage))
+    agents = [specs.agent(agent, found) for agent in names]  # before a world is compiled
+    made = build(1)
     seeds = np.array([seed if seed is not None else start.seed if start else 0], np.int64)
     past, more = (start.past, {"from": begin}) if start else (None, None)
     keep = bool(out or store)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
+from shadowbox.cli.text.tables import fit
 from shadowbox.core.files import write_whole
 from shadowbox.errors import ShadowboxError, system_error
 
@@ -81,17 +84,18 @@ def save_text(path: Path, text: str) -> None:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Aligned columns without boxes: the first `left` are left-aligned names, the others numbers."""
-    widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
+    """Aligned columns without boxes: the first `left` are left-aligned names, the others numbers.
 
-    def line(row: Sequence[str]) -> str:
-        cells = (
-            c.ljust(w) if at < left else c.rjust(w)
-            for at, (c, w) in enumerate(zip(row, widths, strict=True))
-        )
-        return "  ".join(cells).rstrip()
+    In a terminal that is narrower, names are wrapped, and else each row becomes a few lines.
+    """
+    return fit([list(head), *map(list, rows)], left, _columns())
 
-    return "\n".join(line(row) for row in (head, *rows))
+
+def _columns() -> int | None:
+    """Width of the terminal; None if output goes elsewhere and COLUMNS does not name a width."""
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdecimal():
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def number(value: float | None, digits: int = 4) -> str:

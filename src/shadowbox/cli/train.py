@@ -16,6 +16,7 @@ from shadowbox.core import system
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games import find, load, option_for
+from shadowbox.model.design import PRESETS
 from shadowbox.report.training import PAGE, draw
 from shadowbox.train.config import TrainConfig
 from shadowbox.train.console import Console
@@ -85,11 +86,6 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
 
     Ctrl-C saves and says how to go on; so does SIGTERM.
     """
-    from shadowbox.learners.imitation_options import ImitationConfig
-    from shadowbox.learners.imitation_task import prepare
-    from shadowbox.train.loop import train as run_loop
-    from shadowbox.train.protocols import ParentCheckpoint
-
     store = Store(path)
     kept = read_facts(out) if options["resume"] else {}
     store = _as_it_began(store, kept.get("fingerprint"))
@@ -102,15 +98,27 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     config = TrainConfig.of(_settings(options, kept.get("config", {})))
     chosen["encoding"] = options["encoding"] or kept.get("task", {}).get("encoding")
     chosen["with"] = {**kept.get("task", {}).get("with", {}), **_pairs("--with", options["shape"])}
+    shown = _shown(store, chosen["encoding"])
+    split = parse_shares(chosen["shares"], chosen["by"], 0)
+    if chosen["preset"] not in PRESETS:
+        raise UsageError(
+            f"unknown preset '{chosen['preset']}': {did_you_mean(chosen['preset'], PRESETS)}"
+        )
+    # torch takes seconds to import; a wrong name was refused by now
+    from shadowbox.learners.imitation_options import ImitationConfig
+    from shadowbox.learners.imitation_task import prepare
+    from shadowbox.train.loop import train as run_loop
+    from shadowbox.train.protocols import ParentCheckpoint
+
     imitation = {field.name for field in dataclasses.fields(ImitationConfig)}
     task = prepare(
         store,
         config,
         preset=chosen["preset"],
-        **_shown(store, chosen["encoding"]),
+        **shown,
         imitation={name: value for name, value in chosen["with"].items() if name in imitation},
         length=chosen["length"],
-        split=parse_shares(chosen["shares"], chosen["by"], 0),
+        split=split,
         facts={"store": path, "task": chosen},
         resume=_resume_command(path, out, chosen.get("game")),
         game=find(store.schema.name),

@@ -24,8 +24,17 @@ FILM_FPS = 15.0  # at most: a GIF grows with every picture
 
 @click.command()
 @click.argument("what", metavar="STORE#EPISODE")
-@click.option("--out", type=PATH, help="The page; without it match-EPISODE.html.")
-@click.option("--png", type=at_least(0), metavar="FRAME", help="A picture of one frame.")
+@click.option(
+    "--out",
+    type=PATH,
+    help="The page, or a picture or film by its ending, .png or .gif.  [default: match-EPISODE.html]",
+)
+@click.option(
+    "--png",
+    type=at_least(0),
+    metavar="FRAME",
+    help="A picture of one frame.  [default with --out NAME.png: the middle one]",
+)
 @click.option(
     "--gif",
     is_flag=False,
@@ -56,7 +65,7 @@ def view(
     theme: str,
     as_json: bool,
 ) -> None:
-    """Make a page of a stored match, or pictures of it with --png and --gif.
+    """Make a page of a stored match, or pictures of it with --out NAME.png, --png and --gif.
 
     With --png or --gif the page is written only if --out names it.
     """
@@ -64,16 +73,7 @@ def view(
     game = _game(found, named)
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"--out {out}: the folder {out.parent} does not exist")
-    written = {}
-    if out is not None or (png is None and gif is None):
-        written["out"] = _page(found, number, game, out or Path(f"match-{number}.html"))
-    stem = out.with_suffix("") if out else Path(f"match-{number}")
-    if png is not None:
-        written["png"] = _png(
-            found, number, game, stem.with_name(f"{stem.name}-{png}.png"), png, theme
-        )
-    if gif is not None:
-        written["gif"] = _gif(found, number, game, stem.with_name(f"{stem.name}.gif"), gif, theme)
+    written = _write(found, number, game, out, png, gif, theme)
     meta = found.meta_of(number)
     if as_json:
         facts = {key: meta.get(key) for key in ("players", "world", "seed", "result")}
@@ -90,6 +90,35 @@ def view(
         return
     for path in written.values():
         print(f"{path}: {size(path.stat().st_size)}")
+
+
+def _write(
+    found: Store,
+    number: int,
+    game: Game,
+    out: Path | None,
+    png: int | None,
+    gif: str | None,
+    theme: str,
+) -> dict[str, Path]:
+    """Write what was asked for; the files by their kind."""
+    ending = out.suffix.lower() if out else ""
+    if ending == ".png" and png is None:
+        png = len(found.rows_of(number)) // 2
+    if ending == ".gif":
+        gif = gif or ":"
+    written = {}
+    if (out is not None and ending not in (".png", ".gif")) or (png is None and gif is None):
+        written["out"] = _page(found, number, game, out or Path(f"match-{number}.html"))
+    stem = out.with_suffix("") if out else Path(f"match-{number}")
+    if png is not None:
+        path = stem.with_name(f"{stem.name}-{png}.png")
+        path = out if out and ending == ".png" else path
+        written["png"] = _png(found, number, game, path, png, theme)
+    if gif is not None:
+        path = out if out and ending == ".gif" else stem.with_name(f"{stem.name}.gif")
+        written["gif"] = _gif(found, number, game, path, gif, theme)
+    return written
 
 
 def _episode(what: str) -> tuple[Store, int]:

@@ -315,6 +315,9 @@ class Game:
     held_out: frozenset[str] = frozenset()  # bots that learners never train against
     # opponents for people, from easy to hard: (agent spec, difficulty, a line on its style)
     rivals: Sequence[tuple[str, str, str]] = ()
+    bot_notes: Mapping[str, str] = field(default_factory=dict)  # bot -> a line on its style
+    # world options that are a choice -> their values, such as the stages of `stage`
+    world_choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     policies: Mapping[str, str] = field(default_factory=dict)  # shipped agents by name -> path
     worlds: Mapping[str, str] = field(default_factory=dict)  # shipped learned worlds: name -> path
     rewards: Mapping[str, Callable[[], Reward]] = field(default_factory=dict)  # presets

@@ -1,16 +1,19 @@
-"""Options that reweight the loss of rare events, and their exact inversion at sampling time."""
+"""Options that reweight the loss of rare events, and their exact inversion at sampling time.
+
+Torch is imported where it computes: the names and settings of policies are known without it.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
-from torch.nn import functional
+from typing import TYPE_CHECKING
 
 from shadowbox.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # lower bound of a probability or a spread; an inverted loss may give a probability below 0
 SMALLEST = 1e-6
@@ -52,6 +55,8 @@ class LossOptions:
         """Weight of the event of each of these controls; None: all have `pos_weight`."""
         if not self.pos_weights:
             return None
+        import torch
+
         found = dict.fromkeys(keys, self.pos_weight)
         for text in self.pos_weights:
             key, _, number = text.partition("=")
@@ -69,6 +74,9 @@ class LossOptions:
 
     def loss_of(self, logit: Tensor, event: Tensor, weights: Tensor | None = None) -> Tensor:
         """Weighted loss of events (0 or 1), in nats; `weights` of each instead of `pos_weight`."""
+        import torch
+        from torch.nn import functional
+
         target = event * (1 - self.label_smoothing) + self.label_smoothing / 2
         yes, no = functional.softplus(-logit), functional.softplus(logit)  # -log q, -log (1 - q)
         if self.focal_gamma:
@@ -83,6 +91,9 @@ class LossOptions:
         """Logit of the event, from the logit that minimizes the loss; adds `logit_bias`."""
         if self.raw_logits:
             return logit + self.logit_bias
+        import torch
+        from torch.nn import functional
+
         if self.focal_gamma:
             # where p f'(q) + (1 - p) g'(q) = 0, for f = -(1-q)^y log q and g = -q^y log (1-q)
             log_q, log_rest = functional.logsigmoid(logit), functional.logsigmoid(-logit)

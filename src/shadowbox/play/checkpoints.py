@@ -135,6 +135,12 @@ def checkpoint_folder(
     return checkpoint.find_checkpoint(f"{run}@{which}" if which else run)
 
 
+def require_run(where: str, game: Game | None = None) -> None:
+    """Refuse a name that no run, card's folder of runs or checkpoint has; torch is not imported."""
+    if where:
+        run_of_seed(Path(where.partition("@")[0]), "", where, game)
+
+
 def folder_of_spec(spec: str, game: Game) -> Path | None:
     """Folder of the checkpoint of `policy:RUN@OPTION...` or `dream:RUN@OPTION...`; else None."""
     text, *options = spec.split("@")

@@ -1,4 +1,4 @@
-"""`shadowbox setup camera`: fetch what finds pose and hands in a browser, once, after a question."""
+"""`shadowbox setup`: completion in a shell; what finds pose and hands in a browser, fetched once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,27 @@ from shadowbox.errors import UsageError
 
 @click.group()
 def setup() -> None:
-    """Fetch what is too large to ship."""
+    """Complete names in your shell, and fetch what is too large to ship."""
+
+
+@setup.command()
+@click.argument("shell", required=False, type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str | None) -> None:
+    """Print the script with which SHELL (default: yours) completes names at the tab key.
+
+    Games, agents, presets, runs, cards and episodes. One line installs it, such as:
+
+    shadowbox setup completion bash >> ~/.bashrc
+    """
+    from shadowbox.cli.completion import shells
+
+    shell = shell or shells.default_shell()
+    if shell is None:
+        raise UsageError(f"name your shell, as in: {shells.install_line('bash')}")
+    if sys.stdout.isatty():
+        print(f"To install it, and then open a new terminal:\n  {shells.install_line(shell)}")
+    else:
+        print(shells.script(shell))
 
 
 @setup.command()

@@ -22,7 +22,7 @@ from shadowbox.games.brawl.figures.tactics import tactics
 from shadowbox.games.brawl.observe import OBSERVATIONS, action_masks
 from shadowbox.games.brawl.rewards import PRESETS, BrawlReward
 from shadowbox.games.brawl.schema import EVENTS, KEYS, LEARNED, MOVES, SCHEMA, STAGES, WEAPONS
-from shadowbox.games.brawl.tables import HELD_OUT
+from shadowbox.games.brawl.tables import BOT_NOTES, HELD_OUT
 from shadowbox.games.brawl.warehouse.agent import COLUMNS
 
 SHIPPED = Path(__file__).with_name("shipped")
@@ -136,6 +136,8 @@ GAME = Game(
     bots=BOTS,
     held_out=frozenset(HELD_OUT),
     rivals=RIVALS,
+    bot_notes=BOT_NOTES,
+    world_choices={"stage": STAGES, "weapons": ("on", "off"), "rules": ("usual", "original")},
     policies={"champion": str(SHIPPED / "champion")},
     worlds={"brawl": str(SHIPPED / "world")},
     rewards={name: partial(BrawlReward.preset, name) for name in PRESETS},

@@ -92,6 +92,28 @@ DEGENERATE = (*SCRIPTS, "camper", "runner")
 # Bots that are never trained on: they measure a learner against opponents it has not met.
 HELD_OUT = ("trickster", "charger", "switcher", *DEGENERATE)
 
+BOT_NOTES = {  # for people who choose one
+    "constant": "presses nothing",
+    "random": "presses every key in half of all frames",
+    "clockwork": "plays a script of keys over and over: clockwork:d*20,d+j*5,-*10",
+    "tapper": "taps four keys by chance, the light attack more often when near",
+    "based": "walks up and strikes",
+    "aggressive": "closes in and rarely lets go",
+    "defensive": "keeps its distance, dodges, and punishes mistakes",
+    "kiter": "stays far away with a weapon and strikes from there",
+    "aerial": "fights in the air",
+    "edge_guard": "follows beyond the edge to finish",
+    "weapon_seeker": "goes for every weapon first",
+    "charger": "holds heavy attacks back for as long as it can",
+    "trickster": "dashes, dodges, jumps about and taunts",
+    "switcher": "changes its style every 10 seconds; switcher:aerial+kiter names the styles",
+    "expert": "aims ahead, dodges, guards the edge, and waits for openings",
+    "kicker": "presses the heavy key, whatever happens",
+    "jumper": "jumps on the spot",
+    "camper": "waits at the far edge and strikes who comes near",
+    "runner": "runs away",
+}
+
 # ---- reward terms --------------------------------------------------------------------------------
 
 # Each is positive where it is good for a player.

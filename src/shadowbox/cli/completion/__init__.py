@@ -1,0 +1,1 @@
+"""Completion of names in bash, zsh and fish: games, agents, presets, runs, cards, episodes."""
