@@ -196,12 +196,8 @@ def evaluate(
         _ladder(checkpoint, ladder, _settings(options), game, out, as_json)
         return
     from shadowbox.evaluate.dispatch import evaluate_checkpoint, kind_at
-    from shadowbox.evaluate.worlds.starts import is_world_spec
 
-    if not is_world_spec(checkpoint, game):
-        require_run(checkpoint, game)
-    if store is not None:
-        Store(store)
+    _require(checkpoint, store, game)
     kind, settings = kind_at(checkpoint, game), _settings(options)
     if store is None and "store" in kind.needs:
         raise UsageError("give a STORE to evaluate on, or a frame: --probe STORE#EPISODE:FRAME")
@@ -235,6 +231,16 @@ def evaluate(
         print(as_text(result.report()))
         if out:
             print(f"report: {out}, {size(out.stat().st_size)}")
+
+
+def _require(checkpoint: str, store: str | None, game: Game | None) -> None:
+    """Refuse a run or a store that does not exist before torch is imported, which takes seconds."""
+    from shadowbox.evaluate.worlds.starts import is_world_spec
+
+    if not is_world_spec(checkpoint, game):
+        require_run(checkpoint, game)
+    if store is not None:
+        Store(store)
 
 
 def _probe(checkpoint: str, where: str, store: str | None, player: int, as_json: bool) -> None:

@@ -100,10 +100,7 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     chosen["with"] = {**kept.get("task", {}).get("with", {}), **_pairs("--with", options["shape"])}
     shown = _shown(store, chosen["encoding"])
     split = parse_shares(chosen["shares"], chosen["by"], 0)
-    if chosen["preset"] not in PRESETS:
-        raise UsageError(
-            f"unknown preset '{chosen['preset']}': {did_you_mean(chosen['preset'], PRESETS)}"
-        )
+    _require_preset(chosen["preset"])
     # torch takes seconds to import; a wrong name was refused by now
     from shadowbox.learners.imitation_options import ImitationConfig
     from shadowbox.learners.imitation_task import prepare
@@ -139,6 +136,11 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
         emit(_as_json(result))
     else:
         _say(result)
+
+
+def _require_preset(name: str) -> None:
+    if name not in PRESETS:
+        raise UsageError(f"unknown preset '{name}': {did_you_mean(name, PRESETS)}")
 
 
 def _as_it_began(store: Store, fingerprint: str | None) -> Store:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import (
@@ -21,6 +21,11 @@ from click.shell_completion import (
 
 from shadowbox.cli.completion.names import BY_COMMAND, BY_METAVAR, BY_NAME, Given
 from shadowbox.errors import ShadowboxError
+
+if TYPE_CHECKING:
+    _Text = click.ParamType[str]
+else:  # older releases of click have no type arguments
+    _Text = click.ParamType
 
 VARIABLE = "_SHADOWBOX_COMPLETE"  # click derives it from the program's name
 FILES = {  # shell -> the end of its one-line install
@@ -68,7 +73,7 @@ class _Bash(BashComplete):
         return f"{item.type},{str(item.value)[self.kept :]}"
 
 
-class _Known(click.ParamType):
+class _Known(_Text):
     """Text whose possible values are known; a file where none of them begins like it."""
 
     name = "text"
