@@ -37,6 +37,7 @@ NO_RUN = {
         "trains for half an hour",
         "measures for a minute",
     ],
+    "docs/hub.md": ["needs a bucket, or an account at the hub"],
     "docs/launch.md": [
         "trains for some minutes",
         "needs an account at Modal",

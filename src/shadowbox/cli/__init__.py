@@ -85,6 +85,14 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
         "shadowbox.cli.play.gesture:play",
         "Play a game of others, live: Minecraft with body and hands.",
     ),
+    "pull": (
+        "shadowbox.cli.hub.commands:pull",
+        "Take a run, a store or a card from elsewhere, every file compared with its digest.",
+    ),
+    "push": (
+        "shadowbox.cli.hub.commands:push",
+        "Write a run, a store or a card elsewhere, as a folder with a model or dataset card.",
+    ),
     "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),
     "report": (
         "shadowbox.cli.report:report",

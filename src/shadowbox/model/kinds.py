@@ -24,6 +24,7 @@ from shadowbox.core.metrics import MetricInfo, metrics_in
 from shadowbox.errors import CheckpointError, UsageError, did_you_mean
 
 GROUP = "shadowbox.checkpoint_kinds"  # entry point group
+RUN_FACTS = "run.json"  # of a run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,3 +191,12 @@ def _installed(name: str, where: str) -> CheckpointKind:
             f"with name='{name}'"
         )
     return kind
+
+
+def run_of(checkpoint: Path) -> Path:
+    """Folder of the run of a checkpoint; the checkpoint's own, where the run's facts are beside it.
+
+    The second is so in a pulled folder, which holds a run with one checkpoint (hub/contents.py).
+    """
+    beside = (checkpoint / RUN_FACTS).is_file()
+    return checkpoint if beside else checkpoint.parent.parent

@@ -288,7 +288,7 @@ def mark_of(checkpoint: Path) -> str:
 def _facts(checkpoint: Path) -> dict[str, Any]:
     """Facts of a checkpoint's run; empty for a checkpoint without a run."""
     try:
-        found: dict[str, Any] = read_json(checkpoint.parent.parent / "run.json")
+        found: dict[str, Any] = read_json(kinds.run_of(checkpoint) / kinds.RUN_FACTS)
     except (OSError, ShadowboxError):
         return {}
     return found

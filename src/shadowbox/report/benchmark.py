@@ -11,6 +11,7 @@ from shadowbox.core.files import read_json
 from shadowbox.core.stats import Interval
 from shadowbox.errors import ShadowboxError
 from shadowbox.evaluate.benchmark import _MatchEvaluation
+from shadowbox.model.kinds import run_of
 from shadowbox.page.document import (
     Bar,
     Html,
@@ -34,7 +35,7 @@ ENDS = {1: "won", -1: "lost", 0: "drawn"}  # results of a match from the policy'
 
 def matches_page(result: _MatchEvaluation) -> str:
     """The HTML file of an evaluation by matches."""
-    run, step = result.checkpoint.parent.parent, result.checkpoint.name
+    run, step = run_of(result.checkpoint), result.checkpoint.name
     when = f" at step {int(step):,}" if step.isdecimal() else ""
     return clips_page(f"How often does {run.parent.name}/{run.name} win{when}?", _blocks(result))
 
@@ -201,7 +202,7 @@ def _opponents(result: _MatchEvaluation) -> Iterator[Html]:
 def _shares(result: _MatchEvaluation) -> Mapping[str, float]:
     """Shares of the opponents of training by spec; empty if they are unknown."""
     try:
-        found = read_json(result.checkpoint.parent.parent / FACTS).get("opponents")
+        found = read_json(run_of(result.checkpoint) / FACTS).get("opponents")
     except (OSError, ShadowboxError):
         return {}
     shares = found if isinstance(found, dict) else {}

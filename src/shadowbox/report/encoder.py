@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from shadowbox.core.evaluation import Figure
 from shadowbox.evaluate.strategy.recorded import _EncoderEvaluation
+from shadowbox.model.kinds import run_of
 from shadowbox.page.document import (
     Bar,
     Html,
@@ -36,7 +37,7 @@ def encoder_page(result: _EncoderEvaluation) -> str:
     """The HTML file of an evaluation of an encoder."""
     folder = result.checkpoint
     return page(
-        f"What does the encoder know? {folder.parent.parent.name}, step {folder.name}",
+        f"What does the encoder know? {run_of(folder).name}, step {folder.name}",
         _blocks(result),
     )
 

@@ -21,6 +21,7 @@ from shadowbox.evaluate.policy import Evaluation
 from shadowbox.evaluate.press_logits import as_rows
 from shadowbox.evaluate.sessions import session_tables
 from shadowbox.evaluate.worlds.verdict import gate_sentence
+from shadowbox.model.kinds import run_of
 from shadowbox.page.document import (
     Html,
     Text,
@@ -157,7 +158,7 @@ def _logits(result: Evaluation) -> list[Html]:
 
 def _called(checkpoint: Path) -> str:
     """Short name of a run: RUN, CARD/SEED, or CARD/SETTING/SEED."""
-    run = checkpoint.parent.parent
+    run = run_of(checkpoint)
     above = [at for at, part in enumerate(run.parts) if part == RUNS.name]
     return "/".join(run.parts[above[-1] + 1 :]) if above else run.name
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from shadowbox.errors import UsageError
 from shadowbox.model import checkpoint
+from shadowbox.model.kinds import run_of
 from shadowbox.train import log, provenance, schedule
 from shadowbox.train.config import MAY_CHANGE, TrainConfig
 from shadowbox.train.protocols import ParentCheckpoint
@@ -190,12 +191,11 @@ def _continue(session: Session, parent: ParentCheckpoint) -> dict[str, Any]:
     )
     if session.average:
         session.average = schedule.WeightAverage(session.model, session.config.ema)
-    before = (
-        log.read_facts(folder.parent.parent) if (folder.parent.parent / log.FACTS).exists() else {}
-    )
+    run = run_of(folder)
+    before = log.read_facts(run) if (run / log.FACTS).exists() else {}
     lineage = [
         *before.get("lineage", []),
-        {"run": str(folder.parent.parent), "step": found.step, "spec": parent.spec},
+        {"run": str(run), "step": found.step, "spec": parent.spec},
     ]
     kept = "weights and optimizer" if parent.optimizer else "weights; the optimizer begins anew"
     session.log.event(

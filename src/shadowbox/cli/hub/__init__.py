@@ -1,0 +1,1 @@
+"""Commands of the hub: `push` and `pull`."""
