@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 Report = Callable[[str, int, int], None]  # what, done, total
 
 SECONDS = 5.0  # of a stretch
-FEWEST = 4  # matches of each of the two players
+FEWEST = 2  # matches of each of two players: one to fit to, one to test
 FOLDS = 5
 TRIES = 1000  # of the bootstrap
 NAMED = 5  # features that are named as the greatest differences
@@ -85,9 +85,11 @@ def likeness(
     policy = _played(subject, episodes, len(player), settings, progress)
     names, sets = _features(subject.schema, policy, player, others)
     mine, theirs, foreign = sets
+    beside = {}
     order = np.random.default_rng(0).permutation(len(theirs))  # a match's seats are neighbors
     one, other = ([theirs[at] for at in order[half::2]] for half in (0, 1))
-    beside = {"real": separation(one, other)}
+    if min(len(one), len(other)) >= FEWEST:
+        beside["real"] = separation(one, other)
     if len(foreign) >= FEWEST:
         beside["others"] = separation(theirs, foreign)
     return _Likeness(

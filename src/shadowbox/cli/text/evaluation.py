@@ -135,8 +135,12 @@ def likeness_text(found: Mapping[str, Any]) -> str:
     figure, matches = Figure.from_json(found["likeness_auc"]), found["matches"]
     pairs = {
         "policy and player": (figure.value, f"{matches['policy']:,} and {matches['player']:,}"),
-        "player and player": (figure.baselines["real"], f"{matches['player']:,} in two halves"),
     }
+    if "real" in figure.baselines:
+        pairs["player and player"] = (
+            figure.baselines["real"],
+            f"{matches['player']:,} in two halves",
+        )
     if "others" in figure.baselines:
         counts = f"{matches['player']:,} and {matches['others']:,}"
         pairs["player and others"] = (figure.baselines["others"], counts)
