@@ -225,9 +225,12 @@ def _features(schema: Schema, *players: Sequence[SeatData]) -> tuple[list[str], 
 
 
 def _stretches(columns: dict[str, Array], names: Sequence[str], frames: int) -> Array:
-    """Means of columns over stretches, [W, F]; the rest of a match, if shorter, is left out."""
+    """Means of columns over stretches, [W, F].
+
+    The rest after the last one is left out; a match shorter than a stretch is one.
+    """
     table = np.stack([columns[name] for name in names], -1).astype(np.float32)
-    cuts = range(0, len(table) + 1, frames)
+    cuts = range(0, len(table) + 1, min(frames, max(1, len(table))))
     found = [table[start:end].mean(0) for start, end in pairwise(cuts)]
     return np.array(found, np.float32).reshape(-1, len(names))
 
