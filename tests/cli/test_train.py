@@ -72,6 +72,20 @@ def test_numbers_are_written_as_in_a_card(capsys, path, tmp_path):
     assert (status, "compile is 'on', bool is needed" in err) == (2, True)
 
 
+def test_a_store_of_few_episodes_is_enough(capsys, tmp_path):
+    """Without --shares and --batch a small store is split and batched so that it can be trained on."""
+    few = make_store(tmp_path / "few", episodes=3).path
+    status, _, err = run(capsys, "train", few, "--out", tmp_path / "r", "--steps", 1)
+    assert status == 0, err
+    assert "(--shares)" in err
+    assert "(--batch)" in err
+    facts = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert facts["config"]["batch"] < 64
+    one = make_store(tmp_path / "one", episodes=1).path
+    status, _, err = run(capsys, "train", one, "--out", tmp_path / "s", "--steps", 1)
+    assert (status, "record or play more" in err) == (2, True)
+
+
 def test_resume_takes_settings_from_the_run(capsys, path, tmp_path):
     """Resuming needs no settings again; other ones are refused, and a new name takes them."""
     out = tmp_path / "r"

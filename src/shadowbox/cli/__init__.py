@@ -20,6 +20,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from shadowbox import __version__
+from shadowbox.cli.text.waiting import sign_of_life
 from shadowbox.core.system import STOP_SIGNALS, is_closed_pipe, is_saving, write_any_letter
 from shadowbox.errors import (
     ReportedElsewhere,
@@ -230,7 +231,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     write_any_letter()
     try:
-        with _stoppable(arguments):
+        with _stoppable(arguments), sign_of_life():
             if COMPLETE in os.environ:
                 import_module("shadowbox.cli.completion.shells")  # registers its shells
             shadowbox.main(arguments, prog_name="shadowbox", standalone_mode=False)

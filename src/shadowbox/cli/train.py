@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from shadowbox.cards.front_matter import parse_setting
 from shadowbox.cli.store import parse_shares
 from shadowbox.cli.terminal import PATH, SEED, at_least, emit, json_option, number, share, table
 from shadowbox.core import system
+from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games import find, load, option_for
@@ -26,6 +28,7 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     from shadowbox.train.protocols import TrainResult
 
 USUAL = {"preset": "default", "length": 64, "shares": "80/10/10", "by": None}
+SHARES_OF_FEW = ("70/30/0", "50/50/0", "30/70/0")
 EPOCHS = 10  # where neither steps nor epochs are asked for
 
 
@@ -95,11 +98,15 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     }
     if game := _named_game(store, options["game"], kept.get("task", {}).get("game")):
         chosen["game"] = game
+    if not kept and options["shares"] is None:
+        chosen["shares"] = _usual_shares(store, chosen["by"])
+    split = parse_shares(chosen["shares"], chosen["by"], 0)
     config = TrainConfig.of(_settings(options, kept.get("config", {})))
+    if not kept and options["batch"] is None:
+        config = _small_enough(config, store, split, int(chosen["length"]))
     chosen["encoding"] = options["encoding"] or kept.get("task", {}).get("encoding")
     chosen["with"] = {**kept.get("task", {}).get("with", {}), **_pairs("--with", options["shape"])}
     shown = _shown(store, chosen["encoding"])
-    split = parse_shares(chosen["shares"], chosen["by"], 0)
     _require_preset(chosen["preset"])
     # torch takes seconds to import; a wrong name was refused by now
     from shadowbox.learners.imitation_options import ImitationConfig
@@ -136,6 +143,41 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
         emit(_as_json(result))
     else:
         _say(result)
+
+
+def _usual_shares(store: Store, by: str | None) -> str:
+    """The usual shares; of a few episodes, those that leave some for training and for validation."""
+    for shares in (USUAL["shares"], *SHARES_OF_FEW):
+        split = parse_shares(str(shares), by, 0)
+        if all(len(split.episodes(store, side)) for side in ("train", "val")):
+            break
+    else:
+        raise UsageError(
+            f"{store.path}: its {len(store)} episodes cannot be divided into some to learn from and "
+            "some to be judged on: record or play more"
+        )
+    if shares != USUAL["shares"]:
+        print(
+            f"{store.path} has few episodes, {len(store)}: they are split {shares} into train, "
+            "validation and test (--shares)",
+            file=sys.stderr,
+        )
+    return str(shares)
+
+
+def _small_enough(config: TrainConfig, store: Store, split: Split, length: int) -> TrainConfig:
+    """The usual batch halved until an epoch of a small store has one."""
+    rows = store.lengths[split.episodes(store, "train")] - 1
+    segments, batch = int((-(-rows // length)).sum()), config.batch
+    while batch > max(1, segments):
+        batch //= 2
+    if batch < config.batch:
+        print(
+            f"{store.path} has {segments:,} segments of {length} decisions to train on: "
+            f"a batch is {batch} of them (--batch)",
+            file=sys.stderr,
+        )
+    return replace(config, batch=batch)
 
 
 def _require_preset(name: str) -> None:

@@ -16,7 +16,7 @@ from shadowbox.core.scenes.default import scene_of
 from shadowbox.core.schema import require_same
 from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.errors import UsageError
-from shadowbox.games import game_of, load, option_for
+from shadowbox.games import ENVIRONMENTS, game_of, load, option_for
 
 FILM_WIDTH = 640  # pixels
 FILM_FPS = 15.0  # at most: a GIF grows with every picture
@@ -139,7 +139,7 @@ def _game(found: Store, named: str | None) -> Game:
         require_same(game.schema, found.schema, str(found.path))
         return game
     game, reason = game_of(found.schema, found.manifest.event_kinds)
-    if reason:
+    if reason and not found.schema.name.startswith(ENVIRONMENTS):  # none has a scene of its own
         option = option_for(found.manifest.made)
         print(f"{reason}: drawn by its fields; {option} names its own scene", file=sys.stderr)
     return game

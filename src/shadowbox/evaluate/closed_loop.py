@@ -300,7 +300,7 @@ def counts_one_frame_ahead(
         name: count_presses(schema, everybody[name].seats, everybody[name].answers)
         for name in names
     }
-    how = f"recorded contexts, one frame ahead, {sampling}: there is no simulator to play in"
+    how = f"recorded contexts, one frame ahead, {sampling}; no match was played"
     return ClosedLoopCounts(
         how, asked.pop(""), count_presses(schema, everybody[""].seats), asked, paired=True
     )

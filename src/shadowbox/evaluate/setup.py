@@ -178,8 +178,11 @@ def playable_world(
 ) -> tuple[str, Callable[[int], World]] | None:
     """World for the closed loop: its spec, and a factory by number of matches; None without one.
 
-    The configured world, the world of the recordings, or the game's simulator, in this order.
+    The configured world, the world of the recordings, or the game's simulator, in this order. A game
+    of one player has no recorded opponents to play against: its matches need no store.
     """
+    if game.schema.players == 1 and game.world is not None:
+        return None
     call = store.manifest.made.get("record")
     call = call if isinstance(call, Mapping) else {}
     recorded_in, options = call.get("world"), call.get("options")
@@ -200,6 +203,10 @@ def require_playable(game: Game, store: Store, settings: EvalConfig) -> None:
     if playable_world(game, store, settings) is not None:
         return
     for name, wish in (("matches", settings.matches), ("against", settings.against)):
+        if wish is not None and game.world is not None:
+            raise UsageError(
+                f"{name}: a game of one player is played without recordings; leave {store.path} out"
+            )
         if wish is not None:
             raise UsageError(
                 f"{game.name} has no simulator, so that no match is played: the policy is asked on "

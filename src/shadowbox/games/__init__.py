@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from shadowbox.core.game import Game, game_of_schema
@@ -32,6 +33,8 @@ GAMES: dict[str, str] = {  # name -> module that holds a Game record called GAME
 GROUP = "shadowbox.games"  # of entry points
 ENVIRONMENTS = ("gym:", "zoo:")  # beginnings of names of environments
 SPEC = re.compile(r"[\w.]+:\w+")
+ENVIRONMENT = re.compile(r"(gym|zoo):[\w.:/@=-]+")
+PLAIN_GYM = re.compile(r"gym:[\w./-]+")  # without a module and options
 
 _named: dict[str, Game] = {}  # loaded in this process as module:GAME, by their own names
 
@@ -87,7 +90,19 @@ def load(name: str) -> Game:
 def find(name: str) -> Game | None:
     """Load the game of a name found in stored data; None without a game of this name."""
     exists = name in GAMES or name in _named or any(game.name == name for game in installed())
-    return load(name) if exists else None
+    return load(name) if exists or _is_registered(name) else None
+
+
+def _is_registered(name: str) -> bool:
+    """True for `gym:ENV_ID` of an environment that Gymnasium knows by itself.
+
+    Not for one that a module of the name or an option would have to make: stored data runs no code.
+    """
+    if not PLAIN_GYM.fullmatch(name) or find_spec("gymnasium") is None:
+        return False
+    import gymnasium
+
+    return name.removeprefix("gym:") in gymnasium.registry
 
 
 def game_of(schema: Schema, event_kinds: Sequence[str] = ()) -> tuple[Game, str]:
@@ -109,8 +124,9 @@ def game_of(schema: Schema, event_kinds: Sequence[str] = ()) -> tuple[Game, str]
 
 def option_for(made: Mapping[str, Any]) -> str:
     """Command-line option that names the game of a store, from `made` in its manifest."""
-    spec = made.get("game")
-    valid = isinstance(spec, str) and SPEC.fullmatch(spec)
+    call = made.get("record")
+    spec = made.get("game") or (call.get("game") if isinstance(call, Mapping) else None)
+    valid = isinstance(spec, str) and (SPEC.fullmatch(spec) or ENVIRONMENT.fullmatch(spec))
     return f"--game {spec}" if valid else "--game MODULE:GAME"
 
 

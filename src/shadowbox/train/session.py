@@ -112,7 +112,8 @@ class Session:
         )
         if not self.source.batches_in(0):
             raise UsageError(
-                f"a batch of {config.batch} examples is more than an epoch has: choose a smaller one"
+                f"a batch of {config.batch} examples is more than an epoch has: choose a smaller one "
+                f"(--batch, or batch: in a card), or record more"
             )
         names = ("loss", *task.learner.losses, *task.learner.metrics)
         self.recent, self.since = (

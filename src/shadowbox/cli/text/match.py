@@ -29,6 +29,7 @@ def match_text(facts: Mapping[str, Any]) -> str:
             [f"hits by {label}", *(number(player["hits"].get(label, 0)) for player in players)]
         )
     winner = "draw" if facts["winner"] is None else f"{players[facts['winner']]['name']} wins"
+    end = facts["reason"] if len(players) == 1 else f"{winner} by {facts['reason']}"
     lines = [table(["", *(player["name"] for player in players)], rows), ""]
     lines += [f"warning: {mark['player']} {mark['mark']}" for mark in facts["marks"]]
     lines += [f"note: {remark}" for remark in facts["remarks"]]
@@ -41,7 +42,7 @@ def match_text(facts: Mapping[str, Any]) -> str:
     if "stored" in facts:
         lines.append(f"stored: {facts['stored']}")
     lines.append(
-        f"{winner} by {facts['reason']} after {facts['frames']:,} frames "
+        f"{end} after {facts['frames']:,} frames "
         f"({facts['seconds']:.0f} s) in {facts['world']}, seed {facts['seed']}, "
         f"fingerprint {facts['fingerprint']}"
     )
