@@ -111,6 +111,12 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     help="Fit temperatures, thresholds and offsets first, and store them with CHECKPOINT.",
 )
 @click.option(
+    "--likeness",
+    is_flag=True,
+    help="Compare its play with the recorded player's instead of evaluating: how well does a "
+    "classifier distinguish the two?",
+)
+@click.option(
     "--starts",
     default=500,
     show_default=True,
@@ -188,13 +194,24 @@ def evaluate(
     game = load(options["game"]) if options["game"] else None
     if probe:
         _probe(checkpoint, probe, store, options["player"], as_json)
-        return
-    if options["what_if"]:
+    elif options["what_if"]:
         _what_if(checkpoint, options, game, out, as_json)
-        return
-    if ladder:
+    elif options["likeness"]:
+        _likeness(checkpoint, store, _settings(options), game, as_json)
+    elif ladder:
         _ladder(checkpoint, ladder, _settings(options), game, out, as_json)
-        return
+    else:
+        _evaluate(checkpoint, store, options, game, out, as_json)
+
+
+def _evaluate(
+    checkpoint: str,
+    store: str | None,
+    options: dict[str, Any],
+    game: Game | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     from shadowbox.evaluate.dispatch import evaluate_checkpoint, kind_at
 
     _require(checkpoint, store, game)
@@ -251,6 +268,28 @@ def _probe(checkpoint: str, where: str, store: str | None, player: int, as_json:
         emit(found.to_json())
     else:
         print(probe_text(found))
+
+
+def _likeness(
+    checkpoint: str, store: str | None, settings: EvalConfig, game: Game | None, as_json: bool
+) -> None:
+    from shadowbox.cli.text.evaluation import likeness_text
+    from shadowbox.evaluate.likeness import likeness
+
+    if store is None:
+        raise UsageError("--likeness: give a STORE with matches of the player")
+    with progress("playing") as update:
+        found = likeness(
+            checkpoint,
+            store,
+            settings,
+            game=game,
+            progress=lambda what, done, total: update(done, total),
+        )
+    if as_json:
+        emit(found.to_json())
+    else:
+        print(likeness_text(found.to_json()))
 
 
 def _ladder(

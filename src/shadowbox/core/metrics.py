@@ -165,6 +165,10 @@ METRICS = (
            "win rate minus that of the demonstrator, against the same opponents with the same "
            "seeds",
            (-1.0, 1.0)),
+    Metric("likeness_auc", "closed_loop", "low", "", ("real", "others"),
+           "AUC of a classifier that distinguishes stretches of its play and the player's: 0.5 if it "
+           "cannot; `real` is one half of the player's matches against the other",
+           SHARE),
     *(Metric(f"{history}_{name}", "sessions", better, per, ("copy_last", "never_press"),
              f"{meaning}; {where}", limits)
       for history, where in _HISTORIES.items()
@@ -259,6 +263,7 @@ BASELINES = {
     "real": "one half of the recordings compared with the other",
     "simulator": "the game's simulator with the recorded controls, from starts beside the recorded ones",
     "demonstrator": "the recorded player in the same matches",
+    "others": "the recorded player compared with the opponents in the same matches",
 }
 
 METRIC_BY_NAME = {metric.name: metric for metric in METRICS}

@@ -130,6 +130,43 @@ def _tuned(threshold: ThresholdFit) -> str:
     return "" if threshold.tuned else "too few"
 
 
+def likeness_text(found: Mapping[str, Any]) -> str:
+    """Table of how well players are distinguished, and of what gives the policy away."""
+    figure, matches = Figure.from_json(found["likeness_auc"]), found["matches"]
+    pairs = {
+        "policy and player": (figure.value, f"{matches['policy']:,} and {matches['player']:,}"),
+    }
+    if "real" in figure.baselines:
+        pairs["player and player"] = (
+            figure.baselines["real"],
+            f"{matches['player']:,} in two halves",
+        )
+    if "others" in figure.baselines:
+        counts = f"{matches['player']:,} and {matches['others']:,}"
+        pairs["player and others"] = (figure.baselines["others"], counts)
+    rows = [
+        [pair, f"{auc.value:.2f}", f"{auc.low:.2f} to {auc.high:.2f}", counts]
+        for pair, (auc, counts) in pairs.items()
+    ]
+    most = [
+        [
+            each["feature"],
+            f"{each['policy']:.3f}",
+            f"{each['player']:.3f}",
+            f"{each['spreads']:.1f}",
+        ]
+        for each in found["differences"]
+    ]
+    return "\n\n".join(
+        [
+            table(["distinguished", "AUC", "95 %", "matches"], rows),
+            table(["differs most in", "policy", "player", "spreads"], most),
+            f"AUC of a classifier of {found['seconds']:g} s of play, on other matches than it was "
+            "fitted to: 0.5 if it cannot distinguish the two, 1 if it always can.",
+        ]
+    )
+
+
 def probe_text(found: Probe) -> str:
     """Tables of buttons, sticks and inputs, and the distance to the nearest recorded frame."""
     rows = [
