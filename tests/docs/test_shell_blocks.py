@@ -47,6 +47,7 @@ NO_RUN = {
         "needs replays of your own",
         "needs Slippi Dolphin and your own copy of the game",
     ],
+    "docs/takeover.md": ["needs a person at the keys"],
     "docs/pipeline.md": [
         "takes the time that it is given, and melee needs replays of your own",
     ],

@@ -10,6 +10,7 @@ from browser import until
 from quick_brawl import GAME
 from starlette.testclient import TestClient
 
+from shadowbox.data.store import Store
 from shadowbox.web.app import application
 from shadowbox.web.site import Site
 
@@ -74,3 +75,36 @@ def test_a_match_begins_by_itself_is_paused_and_ends_with_moments(server, browse
     assert page.locator(".moments button").count() >= 1
     page.locator(".moments button").first.click()
     assert page.evaluate("document.getElementById('veil').hidden && __viewer.frame < __viewer.last")
+
+
+def test_a_person_takes_over_a_policy_and_gives_its_seat_back(server, browse):
+    """T takes the seat that an agent plays for the person, T gives it back, and who held it is stored."""
+    here = server()
+    page = browse(here.url + "play")
+    page.fill("[name=name]", "ann")
+    page.fill("[name=policy]", "shows")
+    page.fill("[name=opponent]", "constant")
+    page.click(".go")
+    until(page, "window.__viewer?.rows?.length > 10", 90)
+    page.keyboard.down("d")  # the policy's seat is not the person's yet
+    page.wait_for_timeout(200)
+    page.keyboard.up("d")
+    page.keyboard.press("t")
+    controls = "document.querySelector('.match-controls').innerText"
+    until(page, f"{controls}.includes('Give the seat back')")
+    page.keyboard.down("d")
+    page.wait_for_timeout(500)
+    page.keyboard.up("d")
+    page.keyboard.press("t")
+    until(page, f"{controls}.includes('Play as shows')")
+    page.select_option(".match-controls select", "8")
+    until(page, "document.getElementById('status').innerText.includes('Stored as')", 60)
+    path, number = page.locator("#status code").inner_text().split("#")
+    episode = Store(here.folder / path).episode(int(number))
+    held = [span for span in episode.meta["spans"] if span["by"] == "person:ann"]
+    assert [span["seat"] for span in held] == [0]
+    first, end = held[0]["from"], held[0]["to"]
+    pressed = episode.columns["keys/d"][:-1, 0]
+    assert pressed.sum() > 3
+    assert pressed[first:end].sum() == pressed.sum()
+    assert episode.meta["players"] == ["shows", "constant"]

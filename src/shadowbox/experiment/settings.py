@@ -36,6 +36,7 @@ ADDED: dict[str, Any] = {
     "learner.advantage_clip": 20.0,
     "learner.advantage_gamma": 0.997,
     "learner.advantage_reward": "",
+    "learner.holder_weights": (),
 }  # settings since 0.1.0, with the value that changes nothing
 LARGEST = 1 << 16  # of a model's whole numbers: outlining a larger one would take minutes
 DEFAULT_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs

@@ -75,6 +75,9 @@ class ImitationConfig:
     body_turn: float = 0.0
     body_tremor: float = 0.0
     body_noise: float = 0.0
+    # weight of decisions by the holder of the seat, such as person=4 and policy=0.2, by a player's name
+    # or its beginning; the first that fits counts, others have 1
+    holder_weights: tuple[str, ...] = ()
     # with a strategy encoder, weights of predicting the opponent's next keys, and its name
     strategy_coef: float = 0.1
     identity_coef: float = 0.1
@@ -121,6 +124,7 @@ class ImitationConfig:
                 )
         lasting_frames(self.lasting)
         loss_weights(self.control_weights)
+        player_weights(self.holder_weights)
 
     @property
     def changes_bodies(self) -> bool:
@@ -206,6 +210,23 @@ def loss_weights(texts: Sequence[str]) -> dict[str, float]:
             raise UsageError(
                 f"imitation: control_weights '{text}': expected a control and a weight above 0 and at "
                 f"most {HEAVIEST:g}, such as control/hotbar=6"
+            )
+    return found
+
+
+def player_weights(texts: Sequence[str]) -> dict[str, float]:
+    """Weights by the name of a player of texts such as person=4."""
+    found = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            found[name] = -1.0
+        if not name or not 0 <= found[name] <= HEAVIEST:
+            raise UsageError(
+                f"imitation: holder_weights '{text}': expected a player and a weight from 0 to "
+                f"{HEAVIEST:g}, such as person=4 or policy=0"
             )
     return found
 

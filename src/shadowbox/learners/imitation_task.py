@@ -32,6 +32,7 @@ from shadowbox.learners.imitation_data import (
 )
 from shadowbox.learners.imitation_options import BODY, ImitationConfig, require_possible
 from shadowbox.learners.weighting.advantage import _DecisionWeights, decision_weights
+from shadowbox.learners.weighting.holders import both, holder_weights
 from shadowbox.model import policy
 from shadowbox.model.checkpoint import CheckpointConfig
 from shadowbox.model.codec import (
@@ -113,12 +114,15 @@ def prepare(
 def _weights(
     store: Store, game: Game | None, seats: Sequence[int], train: Array, options: ImitationConfig
 ) -> _DecisionWeights | None:
-    """Weights of the decisions by their advantage, if the settings ask for them."""
+    """Weights of the decisions by holder and advantage, if the settings ask for them."""
+    texts = options.holder_weights
+    held = holder_weights(store, seats, train, texts) if texts else None
     if not options.advantage_beta:
-        return None
+        return held
     if game is None:
         raise UsageError("imitation: advantage_beta needs the game's rewards, so name its game")
-    return decision_weights(store, game, seats, train, options)
+    found = decision_weights(store, game, seats, train, options)
+    return both(found, held) if held else found
 
 
 STAGE_LINES: Mapping[str, Mapping[str, MetricInfo]] = {

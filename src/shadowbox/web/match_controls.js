@@ -32,34 +32,48 @@ export function matchControls(feed) {
 }
 
 /**
- * Buttons that take over the seat of an agent, with the keys of the Play page, and give it back.
+ * Buttons that take over the seat of an agent, with the keys of the Play page, and give it back; T
+ * does the same for the seat that was taken last.
  * @param {import("./feed.js").Feed} feed
  * @param {{players: string[], controls: string[]}} hello
+ * @param {{seat?: number | null, name?: string, keys?: Bindings}} [of]  the only seat, the name of the
+ *   person, and the page's own bindings
  * @returns {{show: (state: {holders: string[]}) => void, done: () => void}}
  */
-export function seatControls(feed, hello) {
-  const bindings = new Bindings(hello.controls, (held) => feed.send("keys", { held }));
+export function seatControls(feed, hello, { seat: only = null, name = "", keys } = {}) {
+  const bindings = keys ?? new Bindings(hello.controls, (held) => feed.send("keys", { held }));
+  const first = hello.players.findIndex((spec) => spec.startsWith("policy:"));
   let mine = null; // the seat that this page holds
+  let last = only ?? Math.max(first, 0);
   const toggle = (seat) => {
+    document.activeElement?.blur?.(); // the space bar is a key of the game
+    last = seat;
     if (mine === seat) feed.send("give", { seat });
-    else feed.send("take", { seat, name: "" });
+    else feed.send("take", { seat, name });
   };
-  const buttons = hello.players.map((name, seat) =>
-    button(`Take the seat of ${name}`, `Play as ${name}`, () => toggle(seat)),
+  const labels = hello.players.map((spec) => `Play as ${spec}`);
+  const buttons = hello.players.map((spec, seat) =>
+    button(`Take the seat of ${spec} (key T)`, labels[seat], () => toggle(seat)),
   );
+  const key = ({ code, repeat, target }) => {
+    const typing = ["INPUT", "SELECT", "TEXTAREA"].includes(target.tagName);
+    if (code === "KeyT" && !repeat && !typing && !bindings.takes(code)) toggle(mine ?? last);
+  };
+  addEventListener("keydown", key);
   document.querySelector(".match-controls").append(...buttons);
   return {
     show({ holders }) {
-      const taken = holders.findIndex((name, seat) => name !== hello.players[seat]);
+      const taken = holders.findIndex((holder, seat) => holder !== hello.players[seat]);
       mine = taken < 0 ? null : taken;
       bindings.listening = mine !== null;
       for (const [seat, made] of buttons.entries()) {
-        made.hidden = mine !== null && mine !== seat;
-        made.textContent = mine === seat ? "Give the seat back" : `Play as ${hello.players[seat]}`;
+        made.hidden = (mine ?? only ?? seat) !== seat;
+        made.textContent = mine === seat ? "Give the seat back" : labels[seat];
       }
     },
     done() {
       bindings.listening = false;
+      removeEventListener("keydown", key);
       for (const made of buttons) made.remove();
     },
   };

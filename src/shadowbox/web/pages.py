@@ -80,13 +80,15 @@ def play(site: Site, given: Mapping[str, str]) -> str:
         _field("Your name", name),
         _field("Your seat", _select("seat", seats, given.get("seat", "0"))),
         _spec("opponent", "Opponent", opponent),
+        _played_by(given.get("policy", "")),
     )
     blocks = [
         element("h1", "Play"),
         element(
             "p",
             "Play against an agent with the keyboard, a gamepad or on the screen; best of three. "
-            "Your matches are stored, so that policies can learn from them.",
+            "Your matches are stored, so that policies can learn from them. A policy may play your seat: "
+            "the key T takes over, and gives it back, and the recording says who played when.",
         ),
         rivals(site, opponent),
         _form(site, given, sides, "Play"),
@@ -197,6 +199,22 @@ def _spec(name: str, label: str, value: str, side: str = "") -> Html:
         autocomplete="off",
     )
     return _field(label, field, f"spec {side}".strip())
+
+
+def _played_by(spec: str) -> Html:
+    """Field of the policy that plays the person's seat until they take over; usually empty."""
+    field = element(
+        "input",
+        name="policy",
+        value=spec,
+        list="agents",
+        placeholder="you",
+        maxlength=LONGEST_SPEC,
+        spellcheck="false",
+        autocapitalize="none",
+        autocomplete="off",
+    )
+    return _field("Your seat is played by", field, "spec")
 
 
 def _world(site: Site, given: Mapping[str, str]) -> Html:

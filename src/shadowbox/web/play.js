@@ -1,11 +1,12 @@
 /**
  * Play page: matches of a person against an agent, best of three. A match begins by itself or with the
- * first key, and takes all keys until it ends; P and Esc pause it.
+ * first key, and takes all keys until it ends; P and Esc pause it. A policy may play the person's seat:
+ * T takes it over and gives it back.
  */
 import "./viewer.js";
 import { Feed } from "./feed.js";
 import { Bindings } from "./keys.js";
-import { aboutWorld, forfeits, matchControls, worldSwitch } from "./match_controls.js";
+import { aboutWorld, forfeits, matchControls, seatControls, worldSwitch } from "./match_controls.js";
 import { keysOver, moments, panel, touchControls } from "./overlays.js";
 import { el } from "./parts.js";
 import { Sounds } from "./sounds.js";
@@ -32,6 +33,7 @@ let seat = 0;
 let wins = [0, 0];
 let controls = null;
 let worlds = null;
+let seats = null; // while a policy plays the person's seat, which the person may take over
 let keys = null;
 let waiting = 0;
 
@@ -68,6 +70,8 @@ form.elements.opponent.addEventListener("input", () => {
 startForm(form, request, ({ match }) => {
   begun = over = paused = false;
   controls = worlds = null;
+  seats?.done();
+  seats = null;
   seat = Number(form.elements.seat.value);
   if (Math.max(...wins) >= NEEDED) wins = [0, 0];
   document.body.classList.add("playing");
@@ -92,6 +96,15 @@ function begin() {
   controls = matchControls(feed);
   worlds = worldSwitch(feed, viewer.hello);
   feed.send("pause", { on: false });
+}
+
+/** Let a policy play the person's seat, which T takes over and gives back. */
+function watch(hello) {
+  if (seats || over) return;
+  const name = form.elements.name.value;
+  seats = seatControls(feed, hello, { seat, name, keys: bindings });
+  begin();
+  prompt.textContent = `${hello.players[seat]} plays for you. T takes over its seat, and gives it back.`;
 }
 
 /** Count down once the first frame is there. */
@@ -132,6 +145,8 @@ function rivalNote() {
 
 function choose() {
   over = true;
+  seats?.done();
+  seats = null;
   bindings.listening = false;
   keys?.done();
   veil.hidden = true;
@@ -168,24 +183,28 @@ function elements(...ids) {
 }
 
 /** Fields of the form as a request for a match, with the name of the person in their seat. */
-function request({ name, seat: chosen, opponent, world, stage: place, seed }) {
-  const [p0, p1] = chosen === "1" ? [opponent, name] : [name, opponent];
-  return { p0, p1, seat: Number(chosen), world, stage: place ?? "", seed: seedOf(seed) };
+function request({ name, seat: chosen, policy, opponent, world, stage: place, seed }) {
+  const own = policy.trim() || name;
+  const [p0, p1] = chosen === "1" ? [opponent, own] : [own, opponent];
+  const person = policy.trim() ? {} : { seat: Number(chosen) };
+  return { p0, p1, ...person, world, stage: place ?? "", seed: seedOf(seed) };
 }
 
 function join(match) {
   const current = new Feed(viewer, match, {
-    hello() {
-      bindings.listening = true;
+    hello(hello) {
+      bindings.listening = hello.person !== null;
       keys?.done();
       keys = keysOver(stage, bindings, docs);
       clearTimeout(waiting);
-      ready();
+      if (hello.person === null) watch(hello);
+      else ready();
     },
     state(state) {
       if (feed !== current) return;
       controls?.show(state);
       worlds?.show(state);
+      seats?.show(state);
       viewer.worlds = state.worlds;
       const others = state.pages - 1;
       const viewers = others > 0 ? `${others} other ${others === 1 ? "viewer" : "viewers"}.` : "";
@@ -206,6 +225,9 @@ function join(match) {
       bindings.listening = false;
       controls?.done();
       worlds?.done();
+      seats?.done();
+      seats = null;
+      prompt.textContent = "";
       keys?.done();
       showEnd(result);
     },
