@@ -91,9 +91,13 @@ def make_gym(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
     """Make an environment; turns any error of its maker into one line."""
     import gymnasium
 
-    made: gymnasium.Env[Any, Any] = _made(
-        lambda: gymnasium.make(env_id, disable_env_checker=True, **options), f"gym:{env_id}"
-    )
+    def make() -> gymnasium.Env[Any, Any]:
+        module, colon, _ = env_id.partition(":")
+        if colon:  # from the current folder as well, where Gymnasium itself does not look
+            import_from_here(module)
+        return gymnasium.make(env_id, disable_env_checker=True, **options)
+
+    made: gymnasium.Env[Any, Any] = _made(make, f"gym:{env_id}")
     return made
 
 
