@@ -83,8 +83,11 @@ def _example(key: str, name: str, game: Game) -> Any:
     bots = sorted(set(game.bots) - game.held_out)
     bot = "based" if "based" in bots else bots[0] if bots else "policy:runs/NAME"
     call = {"p0": bot, "p1": bot, "matches": 100, "seed": 1}
+    make: dict[str, Any] = {"record": call}
+    if game.world is None and game.reader and not game.sources:
+        make = {"ingest": {"paths": ["replays"]}}
     return {
-        "data": {"store": f"data/{name}", "make": {"record": call}},
+        "data": {"store": f"data/{name}", "make": make},
         "world": game.name,
         "opponents": [bot],
         "reward": next(iter(game.rewards), "NAME"),

@@ -22,6 +22,7 @@ from starlette.routing import Route, WebSocketRoute
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.web import cards, pages, runs, stored, tournaments
 from shadowbox.web.access import access_guard
+from shadowbox.web.front import documents
 from shadowbox.web.front import home as front
 from shadowbox.web.live_matches import MatchManager, MatchRequest
 from shadowbox.web.runlog import log_cache
@@ -77,6 +78,8 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
             Route("/cards", all_cards),
             Route("/cards/compare", two_cards),
             Route("/cards/{name}", one_card),
+            Route("/docs", all_documents),
+            Route("/docs/{name}", one_document),
             Route("/static/{name}", static),
         ],
         middleware=[access_guard(token=token, refuse=_error_page)],
@@ -303,6 +306,16 @@ def _assets() -> dict[str, tuple[str, str]]:
             if media_type is not None:
                 assets[part.name] = part.read_text(encoding="utf-8"), media_type
     return assets
+
+
+async def all_documents(request: Request) -> Response:
+    """Docs page: all pages of the docs."""
+    return HTMLResponse(await run_in_threadpool(documents.documents))
+
+
+async def one_document(request: Request) -> Response:
+    """One page of the docs."""
+    return HTMLResponse(await run_in_threadpool(documents.document, request.path_params["name"]))
 
 
 async def static(request: Request) -> Response:

@@ -19,6 +19,7 @@ NAVIGATION = (
     ("/tournaments", "Tournaments"),
     ("/runs", "Runs"),
     ("/cards", "Cards"),
+    ("/docs", "Docs"),
 )
 STYLES = ("style.css", "viewer.css", "chart.css", "card.css", "web.css", "front.css")
 VOID = ("input", "link", "meta")

@@ -41,7 +41,7 @@ DOORS = (
         "Choose a match",
     ),
     (
-        "/cards",
+        "/docs/play-like-me",
         "Train your own",
         "From a few matches of yours to an agent that plays like you.",
         "Start from matches",
