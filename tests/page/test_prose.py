@@ -42,7 +42,7 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         """Record an element that opens."""
-        assert dict(attributes).items() <= {"class": "wide"}.items(), attributes
+        assert dict(attributes).items() <= {"class": "wide", "tabindex": "0"}.items(), attributes
         self.seen.add(tag)
         self.open.append(tag)
 
@@ -62,7 +62,7 @@ def test_what_people_write_in_cards():
     assert prose(text).replace("\n", "") == (
         "<h2>Top</h2><p>text goes on</p><h3>Deep</h3>"
         "<ul><li>one more</li><li><code>two</code></li></ul><ol><li>first</li></ol>"
-        '<div class="wide"><table><thead><tr><th>a</th><th>b|c</th></tr></thead>'
+        '<div class="wide" tabindex="0"><table><thead><tr><th>a</th><th>b|c</th></tr></thead>'
         "<tbody><tr><td>1</td><td></td></tr></tbody></table></div>"
         "<pre><code>&lt;x&gt;</code></pre><p><b>b</b> <em>i</em></p>"
     )

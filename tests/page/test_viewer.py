@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import pytest
 from browser import until
@@ -228,7 +229,7 @@ def test_events_by_name(saved, visit, match):
     assert [
         " ".join(text.split()) for text in page.locator(".legend button").all_inner_texts()
     ] == expected
-    chip = page.get_by_role("button", name="land on the timeline")
+    chip = page.get_by_role("button", name=re.compile(r"^land \d+ on the timeline$"))
     before = page.evaluate("document.querySelector('.strip canvas').toDataURL()")
     assert chip.get_attribute("aria-pressed") == "false"
     chip.click()

@@ -103,7 +103,7 @@ def table(head: Sequence[Text], rows: Iterable[Sequence[Text]], *, left: int = 1
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return Html(
-        f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead>'
+        f'<div class="wide" tabindex="0"><table><thead><tr>{cells("th", head)}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

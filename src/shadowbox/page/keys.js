@@ -191,6 +191,8 @@ export class Bindings {
       const inputs = pad.map((input) => PAD_NAMES[input] ?? input).join(", ");
       if (waiting) made.replaceChildren("press a key");
       else made.replaceChildren(el("b", {}, label(code)), el("small", {}, inputs));
+      made.dataset.about ??= made.getAttribute("aria-label") ?? "";
+      made.setAttribute("aria-label", `${made.textContent}, ${made.dataset.about}`);
     }
   }
 }

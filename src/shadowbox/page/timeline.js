@@ -68,7 +68,9 @@ export class Timeline {
     for (const [kind, count] of [...counts].sort(([a], [b]) => a - b)) {
       const name = this.hello.event_kinds[kind] ?? `event ${kind}`;
       if (!this.chips.has(kind)) this.#chip(kind, name);
-      say(this.chips.get(kind), String(count));
+      const { chip, text } = this.chips.get(kind);
+      say(text, String(count));
+      chip.setAttribute("aria-label", `${plain(name)} ${count} on the timeline`);
     }
   }
 
@@ -91,7 +93,7 @@ export class Timeline {
       getComputedStyle(this.element).getPropertyValue("--soft") || "#888";
     drawMark(context, this.marks.get(kind), 8, 8);
     this.legend.append(chip);
-    this.chips.set(kind, count);
+    this.chips.set(kind, { chip, text: count });
   }
 
   /** Move the playhead to a frame. */

@@ -233,7 +233,7 @@ export class MatchViewer extends HTMLElement {
       play: button("Play", icon("play"), () => (this.playing ? this.pause() : this.play())),
       back: button("A frame back", icon("back"), () => this.#step(-1)),
       forward: button("A frame forward", icon("forward"), () => this.#step(1)),
-      speed: button("Speed", "1×", () => this.#faster(this.speed >= 4 ? -5 : 1)),
+      speed: button("Speed 1×", "1×", () => this.#faster(this.speed >= 4 ? -5 : 1)),
       live: button("Back to the live picture", "live", () => this.follow()),
       boxes: button("Hit boxes (h)", icon("boxes"), () => this.#toggle("boxes")),
       trails: button("Trails (t)", icon("trails"), () => this.#toggle("trails")),
@@ -374,6 +374,7 @@ export class MatchViewer extends HTMLElement {
       this.ended && this.result && frame >= last ? verdict(this.result, hello.players) : "",
     );
     say(buttons.speed, `${String(this.speed).replace(/^0/, "")}×`);
+    buttons.speed.ariaLabel = buttons.speed.title = `Speed ${buttons.speed.textContent}`;
     const label = this.playing ? "Pause" : "Play";
     if (buttons.play.title !== `${label} (space)`) {
       buttons.play.title = `${label} (space)`;
