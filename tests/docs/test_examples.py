@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +26,8 @@ def run(name: str, *arguments: object, folder: Path) -> str:
 def test_every_example_is_tested():
     """Each file in examples/ is run by a test of this file."""
     text = Path(__file__).read_text(encoding="utf-8")
-    assert [path.name for path in EXAMPLES.glob("*.py") if path.stem not in text] == []
+    files = [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.ipynb")]
+    assert [path.name for path in files if path.stem not in text] == []
 
 
 @pytest.mark.slow
@@ -91,3 +94,24 @@ def test_sb3_in_a_tournament(tmp_path, monkeypatch, capsys):
     exec(compile(less, "sb3_in_a_tournament.py", "exec"), {"__name__": "__main__"})
     rated = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
     assert rated == {"based", "py:sb3_in_a_tournament:ppo", "random"}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # those of other packages
+def test_first_steps_notebook(tmp_path, monkeypatch):
+    """Every cell of first_steps.ipynb runs, and the match and the figures are shown; on less data."""
+    nbformat = pytest.importorskip("nbformat")
+    client = pytest.importorskip("nbclient").NotebookClient
+    notebook = nbformat.read(EXAMPLES / "first_steps.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "it is stored without outputs"
+    cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
+    sizes = "MATCHES, STEPS, JUDGED = 100, 300, 40"
+    assert sizes in cell.source
+    cell.source = cell.source.replace(sizes, "MATCHES, STEPS, JUDGED = 24, 4, 2")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    client(notebook, timeout=280, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = json.dumps(notebook.cells)
+    for words in ("24 matches", "winner:", "<iframe srcdoc", "onset_f1", "behavior gate passed"):
+        assert words in shown

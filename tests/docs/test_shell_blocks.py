@@ -23,6 +23,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PROGRAMS = ("shadowbox", "make", "python", "pip", "git", "cd", "pytest", "$")
 NO_RUN = {
+    "docs/docker.md": ["needs Docker"],
     "docs/export.md": [
         "converts for half a minute",
         "converts for a minute, and npm fetches a runtime",

@@ -10,6 +10,7 @@ import pytest
 from apprentice import config
 
 import shadowbox as sb
+from shadowbox.core.spans import spans_of
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
@@ -20,14 +21,13 @@ from shadowbox.learners.imitation_task import prepare
 from shadowbox.learners.weighting import holders
 from shadowbox.play import specs
 from shadowbox.play.live import LiveLoop
-from shadowbox.play.match import play
 
 BRAWL = load("brawl")
 WORLD = "brawl@time_limit=600"
 HALF = Split(0.5, 0.5, 0.0)
 LOOK = 10  # frames between two looks at the score
 STOCK = 150.0  # damage that a stock counts as
-BEHIND = 8.0  # damage behind at which the person takes over
+AHEAD = 10.0  # damage ahead below which the person takes over
 
 
 # ---- a session -----------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ def lead(live):
 
 
 def taken_over(policy, person, opponent, seed):
-    """A live match in which a scripted person takes seat 0 while it is behind; its episode."""
+    """A live match in which a scripted person has seat 0 until it is ahead; its episode."""
     moved = threading.Event()
     names = (policy, opponent)
     live = LiveLoop(
@@ -59,29 +59,33 @@ def taken_over(policy, person, opponent, seed):
             moved.clear()
         if live.over:
             break
-        behind = lead(live) < -BEHIND
-        if behind and not live.seats[0].guest:
+        losing = lead(live) < AHEAD
+        if losing and not live.seats[0].guest:
             live.take(0, specs.agent(person, BRAWL), "person:coach")
-        elif live.seats[0].guest and lead(live) >= 0:
+        elif live.seats[0].guest and not losing:
             live.give(0)
     return live.episode()
 
 
-def session(policy, person, opponent, matches, out):
-    """A store of matches with takeovers."""
-    with Writer(out, BRAWL.schema, event_kinds=BRAWL.event_kinds) as writer:
-        for seed in range(matches):
-            writer.add(taken_over(policy, person, opponent, 1000 + seed))
-    return Store(out)
-
-
-def wins(policy, opponent, matches):
-    """Result for seat 0 of each match, 1 won, 0 lost, .5 drawn; half of them from either side."""
-    agents = [specs.agent(name, BRAWL) for name in (policy, opponent)]
-    seeds = np.arange(matches) + 50_000
-    played = play(BRAWL, specs.world(WORLD, BRAWL, 64), agents, (policy, opponent), seeds)
-    winners = [match.outcome.winner for match in played]
-    return np.array([0.5 if each is None else float(each == 0) for each in winners])
+def test_a_session_says_who_held_the_seat(tmp_path):
+    """Spans of a live match cover every frame of both seats, and its person's decisions weigh more."""
+    played = taken_over("based", "expert", "aggressive", 3)
+    with Writer(tmp_path / "s", BRAWL.schema, event_kinds=BRAWL.event_kinds) as writer:
+        writer.add(played)
+    found = spans_of(played.meta, played.frames, 2, "played")
+    for seat in (0, 1):
+        own = [span for span in found if span.seat == seat]
+        ends = [span.end for span in own]
+        assert [span.start for span in own] == [0, *ends[:-1]]
+        assert ends[-1] == played.frames
+    held = np.zeros(played.frames, bool)
+    for span in found:
+        held[span.start : span.end] |= span.by == "person:coach"
+    assert 0 < held.sum() < played.frames
+    weights = holders.holder_weights(Store(tmp_path / "s"), (0,), np.array([0]), ["person=3"])
+    shares = (weights.weights[:, 0] / weights.weights.min()).round(3)
+    assert (shares[held] == 3).all()
+    assert (shares[~held] == 1).all()
 
 
 # ---- weights -------------------------------------------------------------------------------------
