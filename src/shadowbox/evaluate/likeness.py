@@ -76,13 +76,15 @@ def likeness(
     """Play a policy in the player's seats, as many matches as are recorded, and compare.
 
     Matches are those of the split's side `settings.side`; where too few are held out, name another.
+    The player is `settings.player`, or the person who played in a browser, or whoever has the seats.
     """
     settings = settings or EvalConfig()
     subject = load_evaluated_policy(str(checkpoint), Store(store), settings, game)
     episodes = _episodes(subject, settings)
-    player = list(recorded.load_seats(subject.store, episodes, subject.players, settings.player))
-    others = _others(subject, episodes, player, settings)
-    policy = _played(subject, episodes, len(player), settings, progress)
+    name = settings.player or _person(subject.store, episodes)
+    player = list(recorded.load_seats(subject.store, episodes, subject.players, name))
+    others = _others(subject, episodes, player)
+    policy = _played(subject, episodes, name, len(player), settings, progress)
     names, sets = _features(subject.schema, policy, player, others)
     mine, theirs, foreign = sets
     beside = {}
@@ -152,9 +154,20 @@ def _episodes(subject: EvaluatedPolicy, settings: EvalConfig) -> list[int]:
     return chosen
 
 
+def _person(store: Store, episodes: Sequence[int]) -> str:
+    """Name of the person who played most of the matches in a browser; empty if no person did."""
+    names = [
+        recorded.player_in_seat(store, episode, seat)
+        for episode in episodes
+        if isinstance(seat := store.meta_of(episode).get("person"), int)
+    ]
+    return max(sorted(set(names)), key=names.count) if names else ""
+
+
 def _played(
     subject: EvaluatedPolicy,
     episodes: Sequence[int],
+    who: str,
     matches: int,
     settings: EvalConfig,
     progress: Report | None,
@@ -170,7 +183,7 @@ def _played(
         )
     seats = closed_loop.recorded_seats(
         game, subject.store, episodes, subject.players, settings.matches or matches,
-        settings.against, settings.player, "likeness",
+        settings.against, who, "likeness",
     )  # fmt: skip
     if not seats:
         raise UsageError(
@@ -188,7 +201,6 @@ def _others(
     subject: EvaluatedPolicy,
     episodes: Sequence[int],
     player: Sequence[SeatData],
-    settings: EvalConfig,
 ) -> list[SeatData]:
     """The opponents in the same matches, whose names are others than the player's."""
     mine = {(seat.episode, seat.player) for seat in player}

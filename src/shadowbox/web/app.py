@@ -22,7 +22,7 @@ from starlette.routing import Route, WebSocketRoute
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.web import cards, pages, runs, stored, tournaments
 from shadowbox.web.access import access_guard
-from shadowbox.web.front import documents
+from shadowbox.web.front import clone, documents
 from shadowbox.web.front import home as front
 from shadowbox.web.live_matches import MatchManager, MatchRequest
 from shadowbox.web.runlog import log_cache
@@ -63,6 +63,8 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
             Route("/live/{number:number}", live),
             WebSocketRoute("/live/{number:number}/socket", watch),
             Route("/play", play),
+            Route("/clone", train_clone, methods=["POST"]),
+            Route("/clone.json", clone_state),
             Route("/matches", stored_matches),
             Route("/matches/{store:number}", stored_matches),
             Route("/matches/{store:number}/{number:number}", stored_match),
@@ -94,6 +96,7 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
     app.state.manager = MatchManager(site.game, site.out, site.worlds)
     app.state.logs = log_cache()
     app.state.home = front._HomeMatch(site)
+    app.state.clone = clone._Clone(site)
     return app
 
 
@@ -108,6 +111,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     yield
     keeper.cancel()
     warmup.cancel()
+    app.state.clone.close()
     app.state.manager.close()
 
 
@@ -132,6 +136,19 @@ async def arena(request: Request) -> Response:
 async def play(request: Request) -> Response:
     """Play page: a match of a person against an agent."""
     return HTMLResponse(pages.play(request.app.state.site, request.query_params))
+
+
+async def clone_state(request: Request) -> Response:
+    """State of the person's clone, as JSON for the Play page."""
+    return JSONResponse(await run_in_threadpool(request.app.state.clone.data))
+
+
+async def train_clone(request: Request) -> Response:
+    """Start to train the person's clone; refused while one is trained, or with too few matches."""
+    if await _json_body(request):
+        raise UsageError("a request for a clone has no options")
+    await run_in_threadpool(request.app.state.clone.begin)
+    return JSONResponse({}, 202)
 
 
 async def list_live(request: Request) -> Response:

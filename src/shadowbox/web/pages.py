@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from shadowbox.page.document import Html, badge, code, heading, sentence
 from shadowbox.play.match import mark_of
 from shadowbox.report.match import below_the_viewer
+from shadowbox.web.front import clone
 from shadowbox.web.front.rivals import rivals
 from shadowbox.web.live_matches import LiveMatch
 from shadowbox.web.markup import element, framed, link
@@ -91,6 +92,7 @@ def play(site: Site, given: Mapping[str, str]) -> str:
             "the key T takes over, and gives it back, and the recording says who played when.",
         ),
         rivals(site, opponent),
+        clone.section(),
         _form(site, given, sides, "Play"),
         element(
             "div",

@@ -4,6 +4,7 @@
  * T takes it over and gives it back.
  */
 import "./viewer.js";
+import { showClone } from "./clone.js";
 import { Feed } from "./feed.js";
 import { Bindings } from "./keys.js";
 import { aboutWorld, forfeits, matchControls, seatControls, worldSwitch } from "./match_controls.js";
@@ -65,6 +66,14 @@ form.elements.opponent.addEventListener("input", () => {
   wins = [0, 0];
   for (const one of document.querySelectorAll("[data-rival]"))
     one.setAttribute("aria-pressed", String(one.dataset.rival === form.elements.opponent.value));
+});
+
+let aboutClone = "";
+showClone(document.getElementById("clone"), (spec, about) => {
+  form.elements.opponent.value = spec;
+  form.elements.opponent.dispatchEvent(new Event("input"));
+  aboutClone = about;
+  form.requestSubmit();
 });
 
 startForm(form, request, ({ match }) => {
@@ -140,7 +149,7 @@ function showPause() {
 
 function rivalNote() {
   const rival = form.elements.opponent.value;
-  return document.querySelector(`[data-rival="${CSS.escape(rival)}"]`)?.dataset.about ?? "";
+  return document.querySelector(`[data-rival="${CSS.escape(rival)}"]`)?.dataset.about ?? aboutClone;
 }
 
 function choose() {
