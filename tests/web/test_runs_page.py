@@ -327,6 +327,66 @@ def test_a_curve_grows(server, browse):
     until(page, "() => document.getElementById('state').textContent.includes('finished')")
 
 
+def test_curves_are_smoothed_grouped_and_saved(server, browse):
+    """Curves are smoothed, drawn on a logarithmic axis, joined over seeds, and saved as CSV and PNG."""
+    site = server()
+    for seed in range(3):
+        lines = [train_line(step, loss=2.0 + seed + step % 20 / 10) for step in range(10, 50, 10)]
+        make_run(site.folder / "runs" / "toy" / str(seed), lines=lines)
+    page = browse(site.url + "runs/compare?" + "&".join(f"run=toy/{seed}" for seed in range(3)))
+    curves = "[...(document.querySelector('.chart')?.querySelectorAll('.curve') ?? [])]"
+    until(page, f"{curves}.length === 3")
+    path = page.evaluate(f"{curves}[0].getAttribute('d')")
+    page.fill(".curve-tools [type=range]", "0.9")
+    until(page, f"{curves}[0].getAttribute('d') !== {path!r}")
+    assert "smoothed by 0.9" in page.inner_text(".figure .readout")
+    page.fill(".curve-tools [type=range]", "0")
+    page.check("[name=group]")
+    until(page, f"{curves}.length === 1")
+    assert page.locator(".chart").first.locator(".band").get_attribute("points").count(",") == 8
+    page.check("[name=log]")
+    until(
+        page,
+        "![...document.querySelectorAll('.chart .label')].some((one) => one.textContent === '0')",
+    )
+    with page.expect_download() as download:
+        page.locator(".saving button", has_text="CSV").first.click()
+    rows = download.value.path().read_text().splitlines()
+    assert rows[0] == "curve,x,value,low,high"
+    assert [row.split(",")[1:] for row in rows[1:3]] == [
+        ["10", "4", "3", "5"],
+        ["20", "3", "2", "4"],
+    ]
+    with page.expect_download() as download:
+        page.locator(".saving button", has_text="PNG").first.click()
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_list_is_sorted_filtered_and_saved(server, browse):
+    """A click on a heading sorts, words filter, any metric is a column, and the rows are saved as CSV."""
+    site = server()
+    for number in range(9):
+        lines = [train_line(10 * (number + 1), reward=float(number % 3))]
+        make_run(site.folder / "runs" / f"run-{number}", lines=lines)
+    page = browse(site.url + "runs?metric=train/reward")
+    cells = "document.querySelectorAll('tbody tr:not([hidden]) td:nth-child({})')"
+    shown = f"[...{cells}].map((one) => one.innerText)"
+    page.get_by_role("button", name="sort by step").click()
+    assert page.evaluate(shown.format(6)) == [str(10 * number) for number in range(1, 10)]
+    page.get_by_role("button", name="sort by step").click()
+    assert page.evaluate(shown.format(6))[0] == "90"
+    page.get_by_role("button", name="sort by train/reward").click()
+    assert page.evaluate(shown.format(8)) == [*"000", *"111", *"222"]
+    page.fill(".table-tools input", "run-4")
+    assert page.evaluate(shown.format(2)) == ["run-4"]
+    assert "1 of 9" in page.inner_text(".table-tools")
+    with page.expect_download() as download:
+        page.locator(".table-tools button", has_text="CSV").click()
+    head, row = download.value.path().read_text().splitlines()
+    assert head.endswith("wall time,train/reward")
+    assert row.split(",")[1] == "run-4"
+
+
 def test_promises_cross_the_curves(server, browse):
     """Targets and kill rules are lines in the curves, and rules that fired are marked.
 

@@ -40,11 +40,12 @@ export function chart(title) {
   let levels = [];
   let marks = [];
   let sentence = "";
+  let log = false;
   let say = String;
 
   function paint() {
     const width = Math.floor(stage.clientWidth);
-    const scale = curves.length && width ? scaled(curves, levels, width) : null;
+    const scale = curves.length && width ? scaled(curves, levels, width, log) : null;
     readout.textContent = sentence;
     if (!scale) return;
     const label = spoken(title, curves, levels, marks);
@@ -90,10 +91,11 @@ export function chart(title) {
      * @param {Curve[]} given
      * @param {string} words  the sentence above the curves
      * @param {(x: number) => string} sayX  text of a place on the x axis
-     * @param {{levels?: Level[], marks?: Mark[]}} more
+     * @param {{levels?: Level[], marks?: Mark[], log?: boolean}} more  `log`: a logarithmic height,
+     *   where all values are above zero
      */
     draw(given, words, sayX, more = {}) {
-      [levels, marks] = [more.levels ?? [], more.marks ?? []];
+      [levels, marks, log] = [more.levels ?? [], more.marks ?? [], more.log ?? false];
       curves = given.filter((curve) => curve.y.some((y) => y !== null));
       [sentence, say] = [words, sayX];
       paint();
@@ -112,18 +114,21 @@ export function short(value) {
 
 // ---- scales ----
 
-function scaled(curves, levels, width) {
+function scaled(curves, levels, width, log) {
   const names = [...curves, ...levels].map(({ name }) => name.length * LETTER);
   const right = Math.min(width * 0.36, Math.max(...names) + MARGIN + 2 * LETTER);
   const [xs, ys] = [curves.flatMap(({ x }) => [x[0], x.at(-1)]), curves.flatMap(heights)];
   const [first, last] = [Math.min(0, ...xs), Math.max(...xs)];
-  const [least, most] = [Math.min(0, min(ys)), max(ys)];
+  const power = log && min(ys) > 0;
+  const [least, most] = [power ? min(ys) : Math.min(0, min(ys)), max(ys)];
   const reach = NEAR * (most - least || Math.abs(most) || 1);
   const near = levels
     .map(({ value }) => value)
-    .filter((value) => least - reach <= value && value <= most + reach);
-  const ticks = steps(Math.min(least, min(near)), Math.max(most, max(near)), 4);
+    .filter((value) => least - reach <= value && value <= most + reach && (!power || value > 0));
+  const ends = [Math.min(least, min(near)), Math.max(most, max(near))];
+  const ticks = power ? powers(...ends) : steps(...ends, 4);
   const [low, high] = [ticks[0], ticks.at(-1)];
+  const of = power ? Math.log10 : (value) => value;
   const left = Math.max(...ticks.map((tick) => short(tick).length)) * LETTER + 12;
   const [wide, tall] = [width - left - right, TALL - TOP - BOTTOM];
   return {
@@ -136,7 +141,7 @@ function scaled(curves, levels, width) {
     high,
     room: right - MARGIN,
     x: (x) => left + (wide * (x - first)) / (last - first || 1),
-    y: (y) => TOP + (tall * (high - y)) / (high - low || 1),
+    y: (y) => TOP + (tall * (of(high) - of(y))) / (of(high) - of(low) || 1),
   };
 }
 
@@ -154,6 +159,24 @@ export function steps(low, high, count) {
   const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw * 0.999) * power;
   const [from, to] = [Math.floor(low / step + 1e-9), Math.ceil(high / step - 1e-9)];
   return Array.from({ length: Math.max(to, from + 1) - from + 1 }, (_, at) => (from + at) * step);
+}
+
+/** Round numbers around a range above zero, for a logarithmic axis: 1, 2 and 5, or 1 of each power. */
+export function powers(low, high) {
+  const [from, to] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  const all = Array.from({ length: to - from + 1 }, (_, at) =>
+    [1, 2, 5].map((factor) => factor * 10 ** (from + at)),
+  ).flat();
+  const first = all.findLastIndex((tick) => tick <= low * (1 + 1e-9));
+  const last = all.findIndex((tick) => tick >= high * (1 - 1e-9));
+  const near = all.slice(first, Math.max(last, first + 1) + 1);
+  return near.length <= 7 ? near : wide(from, to);
+}
+
+function wide(from, to) {
+  const by = Math.ceil((to - from) / 5);
+  const count = Math.ceil((to - from) / by) + 1;
+  return Array.from({ length: count }, (_, at) => 10 ** (from + by * at));
 }
 
 function nearest({ name, x, y }, scale, at) {

@@ -252,7 +252,7 @@ async def one_tournament(request: Request) -> Response:
 
 async def all_runs(request: Request) -> Response:
     """Runs page: all runs, newest first."""
-    return await _html(runs.runs, request)
+    return await _html(runs.runs, request, request.query_params.get("metric", "")[:200])
 
 
 async def one_run(request: Request) -> Response:

@@ -1,5 +1,6 @@
 /** Page of one run or of several: curves that are kept up to date while a run is training. */
 import { chart, shape, short } from "./chart.js";
+import { curveTools, grouped, saving, settingOf, smoothed } from "./curve_tools.js";
 import { el, plain, say } from "./parts.js";
 import { fetchJson } from "./web.js";
 
@@ -30,6 +31,9 @@ const folded = el(
   el("summary", {}, "Everything else that was measured"),
 );
 const charts = new Map();
+const drawn = new Map(); // name of a figure -> its curves, as they are drawn
+const settings = new Set(sources.map(({ name }) => settingOf(name)));
+const tools = curveTools(spot, settings.size < sources.length, draw);
 const watching = document.getElementById("watch") && (await import("./run_match.js"));
 let axis = "step";
 let shown = ""; // state of the log of which the learner's part is shown
@@ -170,16 +174,19 @@ function show(name, into, loaded) {
   if (!charts.has(name)) {
     const made = chart(heading(name));
     charts.set(name, made);
+    saving(made.root, name.replaceAll("/", "-"), () => drawn.get(name) ?? []);
     into.append(made.root);
   }
-  const curves = loaded
+  const each = loaded
     .flatMap((run, at) => (alone ? curvesOf(run, name) : [comparedCurve(run, name, at)]))
     .filter(Boolean);
+  const whole = tools.group && !alone ? grouped(each) : each;
+  const curves = whole.map((curve) => smoothed(curve, tools.weight));
   const grey = baselinesFit ? baselines(longest(loaded, name), name) : [];
   const axisText = axis === "step" ? steps : duration;
-  charts
-    .get(name)
-    .draw([...grey, ...curves], sentence(name, curves, grey), axisText, levelsAndMarks(loaded, name));
+  drawn.set(name, [...curves, ...grey]);
+  const more = { ...levelsAndMarks(loaded, name), log: tools.log };
+  charts.get(name).draw([...grey, ...curves], sentence(name, curves, grey), axisText, more);
 }
 
 /** Targets and kill rules of the cards of the runs; for a single run also the rules that fired. */
@@ -251,7 +258,9 @@ function comparedCurve(run, name, at) {
   const { train, val } = run.curves;
   const own = ownLines(run, name);
   const [from, key] = own ? [own.lines, own.key] : [val?.figures[name] ? val : train, name];
-  return from?.figures[key] ? curve(run.name.slice(common), `run${at + 1}`, from, key) : null;
+  if (!from?.figures[key]) return null;
+  const made = curve(run.name.slice(common), `run${at + 1}`, from, key);
+  return { ...made, setting: settingOf(run.name) };
 }
 
 /** The run whose lines reach furthest; baselines are the same for all, so it draws them. */
@@ -286,6 +295,8 @@ function sentence(name, curves, grey) {
   const of = LOOP.includes(name.split("/")[0]) || !name.includes("/") ? "" : "In training matches";
   const parts = [of || (interval ? "Validation with its 95 % interval" : "Training, by step")];
   if (grey.length) parts.push("dashed: baselines without learning");
+  if (tools.group && !alone) parts[0] = "Mean over seeds, from the lowest to the highest";
+  if (tools.weight) parts.push(`smoothed by ${tools.weight}`);
   return `${parts.join("; ")}.`;
 }
 

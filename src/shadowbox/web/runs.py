@@ -42,15 +42,24 @@ NAMES = {
 }
 
 
-def runs(site: Site) -> str:
-    """Runs page: all runs, newest first, with a form that compares some of them."""
+def runs(site: Site, metric: str = "") -> str:
+    """Runs page: all runs, newest first, with a form that compares some of them.
+
+    `metric` is shown as a further column: the last value in the log of each run.
+    """
     folders = sorted(
         runlog.run_folders(site.runs).items(), key=lambda item: -runlog.touched(item[1])
     )
     blocks: list[str] = [element("h1", "Runs")]
     if folders:
-        head = ["", "run", "state", "best", "data", "step", "wall time"]
-        listed = table(head, [_summary(name, path) for name, path in folders], left=5)
+        head = ["", "run", "state", "best", "data", "step", "wall time", *([metric] * bool(metric))]
+        last = {name: _last_values(path) for name, path in folders}
+        rows = [
+            [*_summary(name, path), *([_value(last[name].get(metric))] * bool(metric))]
+            for name, path in folders
+        ]
+        listed = table(head, rows, left=5)
+        blocks.append(_columns(sorted({key for each in last.values() for key in each}), metric))
         go = element("button", "Compare", type="submit")
         hint = element("p", f"Mark up to {MOST} runs to compare their curves.", class_="soft")
         blocks.append(
@@ -223,6 +232,43 @@ def _summary(name: str, path: Path) -> list[str]:
         _count(step),
         duration(spent),
     ]
+
+
+def _last_values(path: Path) -> dict[str, float]:
+    """Last value of each metric near the end of a run's log, by `KIND/NAME`."""
+    return {
+        f"{line.get('kind')}/{name}": value
+        for line in runlog.last_lines(path / METRICS)
+        for name, each in line.items()
+        if name not in ("kind", "step", "epoch", "wall") and (value := number(each)) is not None
+    }
+
+
+def _columns(names: list[str], chosen: str) -> Html:
+    """Form that adds a metric as a column to the list of runs."""
+    options = [
+        element("option", name or "none", value=name, selected=name == chosen)
+        for name in ["", *names]
+    ]
+    return element(
+        "form",
+        element(
+            "div",
+            element(
+                "label",
+                element("span", "A metric as a column"),
+                element("select", *options, name="metric"),
+            ),
+            element("button", "Show", type="submit"),
+            class_="row",
+        ),
+        action="/runs",
+        class_="column-of",
+    )
+
+
+def _value(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def _verdict(run_facts: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 /** Shared script of the server's pages: copy buttons, requests, forms that start a match. */
 import { button, el } from "./parts.js";
+import "./tables.js";
 
 export const LOST =
   "Connection lost. Check that the server is still running, then reload this page.";
