@@ -1,6 +1,10 @@
 /** Files that a page makes itself: rows as CSV, and a drawing as PNG. */
 
-const INLINED = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "fill-opacity", "font"];
+// properties that a copy of an SVG needs as attributes, since no style sheet reaches it
+const INLINED = [
+  "fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "fill-opacity", "font-family",
+  "font-size", "font-weight",
+];
 const SHARP = 2; // pixels of the picture for one of the page
 
 /** Let the browser save a blob under a name. */
@@ -35,7 +39,6 @@ export async function savePng(svg, name) {
   for (const [at, element] of from.entries()) {
     const style = getComputedStyle(element);
     for (const key of INLINED) to[at].setAttribute(key, style.getPropertyValue(key));
-    if (element.tagName === "text") to[at].setAttribute("style", `font: ${style.font}`);
   }
   copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   const [width, height] = ["width", "height"].map((side) => Number(svg.getAttribute(side)));
