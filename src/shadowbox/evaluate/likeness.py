@@ -76,7 +76,7 @@ def likeness(
     """Play a policy in the player's seats, as many matches as are recorded, and compare.
 
     Matches are those of the split's side `settings.side`; where too few are held out, name another.
-    The player is `settings.player`, or the person who played in a browser, or whoever has the seats.
+    The player is `settings.player`, or the person who played in a browser, or everyone in the seats.
     """
     settings = settings or EvalConfig()
     subject = load_evaluated_policy(str(checkpoint), Store(store), settings, game)

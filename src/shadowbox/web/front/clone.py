@@ -4,7 +4,7 @@
     possible  -> `begin` starts a training in a process of its own
     training  -> judging: how alike does it play? -> ready, or failed with the reason
 
-A clone is a run like any other, `RUNS/clone-N` for N matches, and its likeness lies beside it.
+A clone is a run like any other, `RUNS/clone-N` for N matches; its likeness is a file in that folder.
 """
 
 from __future__ import annotations
