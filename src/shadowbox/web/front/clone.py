@@ -34,7 +34,7 @@ from shadowbox.web.site import Site
 log = logging.getLogger(__name__)
 
 NEEDED = 5  # matches of the person
-STEPS = 1500  # of the training: one to two minutes on one core
+STEPS = 1200  # of the training: two minutes on one core
 SETTINGS = ("--preset", "small", "--batch", "16", "--lr", "2e-3", "--set", "threads=1")
 COMPARED = 8  # matches that the clone plays to be compared
 LIKENESS = "likeness.json"
