@@ -126,17 +126,18 @@ def test_a_person_plays(server, browse, seat):
     page.click(".go")
     until(
         page,
-        "window.__viewer?.rows?.length === 1"
-        " && document.getElementById('prompt').textContent !== ''",
+        "window.__viewer?.rows?.length > 0",  # on a busy machine it may have begun by itself
         90,
     )
     key = "d" if seat == 0 else "a"
+    begun = page.evaluate("__viewer.rows.length")
     page.keyboard.down(key)
-    until(page, "__viewer.rows.length > 20")
+    until(page, f"__viewer.rows.length > {begun + 20}")
     page.keyboard.up(key)
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Space")
-    x = page.evaluate(f"[5, 20].map((row) => __viewer.rows.at(row)['player/x'][{seat}])")
+    rows = [begun + 4, begun + 19]
+    x = page.evaluate(f"{rows}.map((row) => __viewer.rows.at(row)['player/x'][{seat}])")
     assert (x[1] > x[0] + 1) if seat == 0 else (x[1] < x[0] - 1)
     page.select_option(".match-controls select", "8")
     until(
@@ -168,8 +169,7 @@ def test_a_person_switches_between_the_game_and_its_dream(server, browse):
     page.click(".go")
     until(
         page,
-        "window.__viewer?.rows?.length === 1"
-        " && document.getElementById('prompt').textContent !== ''",
+        "window.__viewer?.rows?.length > 0",  # on a busy machine it may have begun by itself
         90,
     )
     page.keyboard.press("d")
@@ -209,14 +209,14 @@ def test_a_gamepad_plays(server, browse):
     page.click(".go")
     until(
         page,
-        "window.__viewer?.rows?.length === 1"
-        " && document.getElementById('prompt').textContent !== ''",
+        "window.__viewer?.rows?.length > 0",  # on a busy machine it may have begun by itself
         90,
     )
     assert "test pad" in page.locator("#gamepad").inner_text()
+    begun = page.evaluate("__viewer.rows.length")
     page.evaluate("pad.axes = [1, 0]")
-    until(page, "__viewer.rows.length > 15")
-    assert page.evaluate("__viewer.rows.at(12)['keys/d'][0]")
+    until(page, f"__viewer.rows.length > {begun + 15}")
+    assert page.evaluate(f"__viewer.rows.at({begun + 12})['keys/d'][0]")
     page.evaluate("pad.axes = [0, 0]; pad.buttons[2] = { pressed: true }")
     rows = page.evaluate("__viewer.rows.length")
     until(page, f"__viewer.rows.length > {rows + 12}")
