@@ -11,6 +11,7 @@ import os
 import re
 import sqlite3
 import struct
+import time
 import types
 from html.parser import HTMLParser
 
@@ -92,8 +93,6 @@ def test_wandb_has_every_row(store, tmp_path, monkeypatch):
     is in run.json before it is uploaded, and a resumed run goes on with the same run of wandb.
     """
     pytest.importorskip("wandb")
-    from wandb.proto import wandb_internal_pb2
-
     monkeypatch.setenv("WANDB_MODE", "offline")
     tracking = {"entity": "a-team", "project": "a-project", "tags": ["policy", "imitation"]}
 
@@ -106,6 +105,24 @@ def test_wandb_has_every_row(store, tmp_path, monkeypatch):
     ]
     assert not events
     (path,) = (tmp_path / "r" / "wandb").glob("offline-run-*/*.wandb")
+    wanted = expected(tmp_path / "r")
+    end = time.monotonic() + 60  # wandb writes in a process of its own
+    while len((read := _read_wandb(path))[0]) < len(wanted) and time.monotonic() < end:
+        time.sleep(0.2)
+    found, begun = read
+    assert found.keys() == wanted.keys()
+    assert all(found[key] == pytest.approx(value) for key, value in wanted.items())
+    assert (begun[0].entity, begun[0].project) == ("a-team", "a-project")
+    assert list(begun[0].tags) == ["policy", "imitation"]
+    page = json.loads((tmp_path / "r" / "run.json").read_text())["dashboards"]["wandb"]
+    assert page["id"] == begun[0].run_id
+    assert page["url"].endswith(f"/a-team/a-project/runs/{page['id']}")
+
+
+def _read_wandb(path):
+    """Figures and runs in a file of wandb."""
+    from wandb.proto import wandb_internal_pb2
+
     found, begun = {}, []
     for data in records(path.read_bytes()):
         record = wandb_internal_pb2.Record.FromString(data)
@@ -120,14 +137,7 @@ def test_wandb_has_every_row(store, tmp_path, monkeypatch):
                 kind, _, figure = name.partition("/")
                 if kind in ("train", "val"):
                     found[kind, row["step"], figure] = value
-    wanted = expected(tmp_path / "r")
-    assert found.keys() == wanted.keys()
-    assert all(found[key] == pytest.approx(value) for key, value in wanted.items())
-    assert (begun[0].entity, begun[0].project) == ("a-team", "a-project")
-    assert list(begun[0].tags) == ["policy", "imitation"]
-    page = json.loads((tmp_path / "r" / "run.json").read_text())["dashboards"]["wandb"]
-    assert page["id"] == begun[0].run_id
-    assert page["url"].endswith(f"/a-team/a-project/runs/{page['id']}")
+    return found, begun
 
 
 class Broken:

@@ -36,15 +36,19 @@ def get_recordings(work: _Work) -> dict[str, Any]:
             resume=(store / MANIFEST).exists(),
             progress=update,
         )
-    if not len(Store(store)):
+    read = Store(store)
+    if not len(read):
         reason = found["rejected"][0] if found["rejected"] else {"file": "-", "reason": "empty"}
         raise RecordingError(
             f"none of {found['files']:,} recordings came in; the first one, {reason['file']}: "
             f"{reason['reason']}"
         )
-    kept = ("files", "accepted", "episodes", "frames", "cpu_seconds", "bytes_per_frame", "workers")
-    return {
+    kept = ("files", "cpu_seconds", "bytes_per_frame", "workers")
+    return {  # all of the store: the ingest itself counts only what an earlier try had not read yet
         **{name: found[name] for name in kept},
+        "accepted": found["files"] - len(found["rejected"]),
+        "episodes": len(read),
+        "frames": read.frames,
         "rejected": len(found["rejected"]),
         "rejected_files": found["rejected"][:MOST_REJECTED],
     }
