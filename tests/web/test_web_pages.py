@@ -190,7 +190,7 @@ def test_a_person_switches_between_the_game_and_its_dream(server, browse):
     until(page, f"__viewer.rows.length > {rows + 20}")
     page.click("#pause")
     switch.get_by_text("Game").click()
-    until(page, "__viewer.querySelector('.corner code').textContent === '" + LONG + "'")
+    until(page, "__viewer.querySelector('.corner code').textContent === 'brawl'")
     assert badge.inner_text() == ""
     clock = "(row) => __viewer.rows.at(row)['match/frame'][0]"
     assert [page.evaluate(clock, row) for row in (rows, rows + 20)] == [rows, rows + 20]
