@@ -14,7 +14,6 @@ from shadowbox.data.store import Store
 from shadowbox.play import specs
 from shadowbox.play.match import play
 
-LONG = "brawl@time_limit=2700"  # on a busy machine the eight seconds of a quick match pass unseen
 
 pytestmark = pytest.mark.slow
 
@@ -168,7 +167,6 @@ def test_a_person_switches_between_the_game_and_its_dream(server, browse):
     """The switch of the Play page carries the match into a dream, which says so, and back."""
     page = browse(server().url + "play")
     page.fill("[name=opponent]", "constant")
-    page.fill("[name=world]", LONG)
     page.click(".go")
     until(
         page,
@@ -190,7 +188,7 @@ def test_a_person_switches_between_the_game_and_its_dream(server, browse):
     until(page, f"__viewer.rows.length > {rows + 20}")
     page.click("#pause")
     switch.get_by_text("Game").click()
-    until(page, "__viewer.querySelector('.corner code').textContent === 'brawl'")
+    until(page, "__viewer.querySelector('.corner code').textContent === 'brawl@time_limit=240'")
     assert badge.inner_text() == ""
     clock = "(row) => __viewer.rows.at(row)['match/frame'][0]"
     assert [page.evaluate(clock, row) for row in (rows, rows + 20)] == [rows, rows + 20]
@@ -304,7 +302,6 @@ def test_a_page_reads_tracks_and_takes_a_seat(server, browse):
     page.fill("[name=p0]", "shows")
     page.fill("[name=p1]", "constant")
     page.fill("[name=seed]", "7")
-    page.fill("[name=world]", LONG)
     page.click(".go")
     page.wait_for_url("**/live/*")
     until(page, "window.__viewer?.rows?.length > 40", 90)
