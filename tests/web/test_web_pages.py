@@ -14,7 +14,6 @@ from shadowbox.data.store import Store
 from shadowbox.play import specs
 from shadowbox.play.match import play
 
-
 pytestmark = pytest.mark.slow
 
 

@@ -46,10 +46,8 @@ def documents() -> str:
     """Docs page: all pages with their first sentence."""
     at = folder()
     if at is None:
-        hint = "They come with the package's data files, or with a clone of the project:"
-        missing = empty(
-            "The docs are not installed here.", hint, "pip install --force-reinstall shadowbox"
-        )
+        hint = "Install the package anew, or open a clone of it. Each command explains itself, too:"
+        missing = empty("The docs are not installed here.", hint, "shadowbox --help")
         return framed("Docs", "/docs", [element("h1", "Docs"), missing], module="web")
     names = [path.stem for path in sorted(at.glob("*.md")) if NAME.fullmatch(path.stem)]
     listed = {name for group in FIRST.values() for name in group}
