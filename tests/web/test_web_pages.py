@@ -260,6 +260,17 @@ def test_a_stored_match_opens_in_the_viewer(server, browse, tmp_path):
     # in one call, since the match may be playing
     numbers = page.evaluate("(() => { __viewer.seek(100); return __viewer.state.numbers; })()")
     assert numbers == [[f"{value:.0f}"] for value in episode.columns["player/damage"][100]]
+    page.evaluate("__viewer.pause(); __viewer.seek(100);")
+    until(page, "location.hash === '#100'")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy a link to this frame").click()
+    until(page, "document.getElementById('tools').innerText.includes('Copied')")
+    assert page.evaluate("navigator.clipboard.readText()").endswith("/matches/0/1#100")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="as a film").click()
+    film = download.value.path().read_bytes()
+    assert film.startswith(b"\x1a\x45\xdf\xa3") or film[4:8] == b"ftyp"
+    assert len(film) > 10_000
     with page.expect_download() as download:
         page.click("text=Download this match as one file")
     assert "match-viewer" in download.value.path().read_text()

@@ -1,5 +1,6 @@
-/** Page of a stored match; `#120` in the address opens it at frame 120. */
+/** Page of a stored match; `#120` in the address opens it at frame 120, and follows the frame. */
 import "./viewer.js";
+import { clipButton, followFrame, linkButton } from "./clip.js";
 import { fetchJson } from "./web.js";
 
 const viewer = document.querySelector("match-viewer");
@@ -10,6 +11,11 @@ try {
   viewer.load(hello, Uint8Array.from(atob(rows), (letter) => letter.charCodeAt(0)), events, result);
   if (location.hash) viewer.seek(Number(location.hash.slice(1)) || 0);
   else if (!matchMedia("(prefers-reduced-motion: reduce)").matches) viewer.play();
+  const name = document.title.replace(/ · .*/, "");
+  document.getElementById("tools").append(
+    ...[linkButton(viewer), clipButton(viewer, name)].filter(Boolean),
+  );
+  followFrame(viewer);
 } catch (error) {
   viewer.hidden = true;
   status.textContent = error.message;

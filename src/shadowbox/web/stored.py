@@ -52,7 +52,12 @@ def match(site: Site, store: int, number: int) -> str:
     blocks: list[str] = [
         element("match-viewer", keys="page"),
         element("p", id="status", role="status"),
-        element("section", element("p", download), class_="under"),
+        element(
+            "section",
+            element("div", id="tools", class_="row"),
+            element("p", download),
+            class_="under",
+        ),
         element("section", *below, class_="column"),
     ]
     title = " against ".join(_players(meta)) or f"{opened.path}#{number}"
