@@ -108,3 +108,24 @@ def test_a_person_takes_over_a_policy_and_gives_its_seat_back(server, browse):
     assert pressed.sum() > 3
     assert pressed[first:end].sum() == pressed.sum()
     assert episode.meta["players"] == ["shows", "constant"]
+
+
+def test_a_whole_match_by_touch_alone(server, browse):
+    """Taps choose an opponent and begin; stick and buttons play to the end; a tap begins the next match."""
+    page = browse(server().url + "play", width=390, height=844, has_touch=True, is_mobile=True)
+    page.locator("[data-rival='based@delay=9']").tap()
+    assert page.input_value("[name=opponent]") == "based@delay=9"
+    page.locator(".go").tap()
+    until(page, "window.__viewer?.rows?.length > 3")
+    held = "(name) => [...__viewer.rows.at(__viewer.last)[`keys/${name}`]][0]"
+    for name in ("light attack", "jump"):
+        button = page.get_by_role("button", name=name, exact=True)
+        button.dispatch_event("pointerdown")
+        key = {"light attack": "j", "jump": "space"}[name]
+        until(page, f"({held})({key!r})")
+        button.dispatch_event("pointerup")
+        until(page, f"!({held})({key!r})")
+    until(page, seen(page, "Best of three"))
+    page.get_by_role("button", name="Next match").tap()
+    until(page, "document.getElementById('score').textContent.includes('Match 2 of 3')")
+    until(page, "!__viewer.ended && window.__viewer?.rows?.length > 3")
