@@ -13,6 +13,7 @@ from apprentice import config
 from shadowbox.collect.matches import Pairing, record
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
+from shadowbox.data.write import Writer
 from shadowbox.errors import UsageError
 from shadowbox.games import load
 from shadowbox.learners.imitation_options import ImitationConfig
@@ -56,6 +57,21 @@ def test_skills_are_those_of_the_recordings(store):
     shares = {seat: np.mean([labels[at, seat, 2] for at in train_side]) for seat in (0, 1)}
     assert labels[0, 0, 0] == pytest.approx(shares[0])
     assert shares[0] > 0.7 > shares[1]  # the strong bot wins
+
+
+def test_a_stated_rank_comes_before_the_results(store, tmp_path):
+    """Metadata with a rank of each seat decide; a seat without one has the mean outcome of its player."""
+    with Writer(tmp_path / "s", BRAWL.schema, event_kinds=BRAWL.event_kinds) as writer:
+        for at in range(4):
+            one = store.episode(at)
+            writer.add(dataclasses.replace(one, meta={**one.meta, "rank": [0.5, None]}))
+    stated = Store(tmp_path / "s")
+    labels = skill_labels(stated, (0, 1), ("rank",), np.arange(4))
+    assert (labels[:, 0] == [0.5, 1.0]).all()
+    shares = np.mean(
+        [0.5 if (w := store.meta_of(at)["result"]["winner"]) is None else w == 1 for at in range(4)]
+    )
+    assert labels[0, 1].tolist() == pytest.approx([shares, 1.0])
 
 
 def test_a_policy_plays_at_the_skill_that_it_is_asked_for(store, tmp_path):

@@ -197,6 +197,7 @@ def test_a_rank_is_nobodys_name():
     game = episode(slp.write(source), keep_names=True)
     assert game.meta["players"] == ["unknown", "unknown"]
     assert game.meta["ranks"] == ["master", "diamond"]
+    assert game.meta["rank"] == [1.0, 0.5]
 
 
 def test_the_state_flags_have_their_bits():

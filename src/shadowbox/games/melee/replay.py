@@ -23,6 +23,7 @@ from shadowbox.games.melee.slp import SlpPlayer, SlpReplay
 
 UNKNOWN_DATE = "1970-01-01"  # of exported episodes: other readers want a date
 LONGEST_NAME = 64  # characters that are kept; the recorder's metadata may hold a megabyte
+SKILL = {"platinum": 0.0, "diamond": 0.5, "master": 1.0}  # of the ranks in anonymized sets
 _RANK = re.compile(r"(platinum|diamond|master) player", re.IGNORECASE)  # names in anonymized sets
 
 
@@ -149,7 +150,8 @@ def _meta(
         "result": _result(replay, columns, last=part.stop == rows.rows),
     }
     optional = {
-        "ranks": _ranks(replay),
+        "ranks": (ranks := _ranks(replay)),
+        "rank": [SKILL.get(name) for name in ranks] if ranks else None,  # for `skill: [rank]`
         "pal": start.is_pal,
         "played_at": _date(replay),
         "rolled_back": replay.rolled_back or None,
