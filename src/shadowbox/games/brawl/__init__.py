@@ -39,16 +39,21 @@ COMBOS = {
 } | {"weapon": ("h",), "taunt": ("g",)}
 
 # Delays are in frames of 1/30 s: a person cannot react at once, and should not have to.
+# from weak to strong as measured (docs/brawl.md); a late reaction costs scripted bots much
 RIVALS = (
     ("random", "to learn the keys", "Presses keys by chance and falls off by itself."),
     ("based@delay=9", "easy", "Walks up and strikes. Step back, then strike first."),
     (
-        "defensive@delay=6",
+        "aggressive@delay=6",
         "medium",
+        "Closes in and rarely lets go. Keep it at the tip of a spear.",
+    ),
+    ("expert@delay=6", "hard", "Reads your jumps and guards the edge. Vary what you do."),
+    (
+        "defensive@delay=6",
+        "very hard",
         "Keeps its distance and waits for a mistake. Make it come to you.",
     ),
-    ("aggressive@delay=6", "hard", "Closes in and rarely lets go. Keep it at the tip of a spear."),
-    ("expert@delay=6", "very hard", "Reads your jumps and guards the edge. Vary what you do."),
     (
         "policy:champion@delay=6",
         "trained",
