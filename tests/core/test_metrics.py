@@ -51,6 +51,7 @@ def test_a_name_is_listed_once():
             "validation",
             "offline",
             "closed_loop",
+            "likeness",
             "matches",
             "gate",
             "world",

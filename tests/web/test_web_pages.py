@@ -263,7 +263,7 @@ def test_a_stored_match_opens_in_the_viewer(server, browse, tmp_path):
     page.evaluate("__viewer.pause(); __viewer.seek(100);")
     until(page, "location.hash === '#100'")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy a link to this frame").click()
+    page.get_by_role("button", name="Copy link to this frame").click()
     until(page, "document.getElementById('tools').innerText.includes('Copied')")
     assert page.evaluate("navigator.clipboard.readText()").endswith("/matches/0/1#100")
     with page.expect_download() as download:

@@ -29,7 +29,7 @@ class MetricInfo(NamedTuple):
 class Metric:
     """One metric, as a line of docs/metrics.md.
 
-    `where`: validation, offline, closed_loop, sessions, matches, gate or world. `per`: the kind of
+    `where`: validation, offline, closed_loop, likeness, sessions, matches, gate or world. `per`: the kind of
     name behind the dot of a figure (control, state, opponent or delay; of worlds also a field or
     kind of event, and the horizon in frames after @); empty for metrics of a single figure.
     `better`: low, high, or the ideal value.
@@ -165,7 +165,7 @@ METRICS = (
            "win rate minus that of the demonstrator, against the same opponents with the same "
            "seeds",
            (-1.0, 1.0)),
-    Metric("likeness_auc", "closed_loop", "low", "", ("real", "others"),
+    Metric("likeness_auc", "likeness", "low", "", ("real", "others"),
            "AUC of a classifier that distinguishes stretches of its play and the player's: 0.5 if it "
            "cannot; `real` is one half of the player's matches against the other",
            SHARE),

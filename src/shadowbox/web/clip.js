@@ -16,7 +16,7 @@ export function followFrame(viewer) {
 
 /** A button that copies the address of the frame that is shown. */
 export function linkButton(viewer) {
-  const made = button("Copy a link to this frame", "Copy link", async () => {
+  const made = button("Copy link to this frame", "Copy link", async () => {
     const address = new URL(`#${viewer.frame}`, location.href);
     await navigator.clipboard.writeText(address.href);
     made.textContent = "Copied";

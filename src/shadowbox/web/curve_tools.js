@@ -90,6 +90,6 @@ export function saving(root, name, curves) {
     );
   const head = ["curve", "x", "value", "low", "high"];
   const asCsv = button(`save ${name} as CSV`, "CSV", () => saveCsv([head, ...rows()], name));
-  const asPng = button(`save ${name} as a picture`, "PNG", () => savePng(root.querySelector("svg"), name));
+  const asPng = button(`save ${name} as PNG`, "PNG", () => savePng(root.querySelector("svg"), name));
   root.append(el("div", { class: "saving" }, asCsv, asPng));
 }
