@@ -8,6 +8,7 @@ from pathlib import Path
 
 # before NumPy and torch load: their threads fight on two cores
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("COLUMNS", None)  # of pytest-xdist's workers: tables would be wrapped to it
 
 import numpy as np
 import pytest

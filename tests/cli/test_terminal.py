@@ -160,9 +160,8 @@ def test_how_completion_is_installed(capsys, monkeypatch):
     assert out.splitlines()[-1].strip() == "shadowbox setup completion zsh >> ~/.zshrc"
 
 
-def test_a_game_lists_its_bots_styles_and_stages(capsys, monkeypatch):
+def test_a_game_lists_its_bots_styles_and_stages(capsys):
     """`games brawl` has each bot with a line on its style, opponents with delays, and stages."""
-    monkeypatch.delenv("COLUMNS", raising=False)  # workers of pytest-xdist have one
     from shadowbox.games.brawl import GAME
 
     code, out, _ = run(capsys, "games", "brawl")
