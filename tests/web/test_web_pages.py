@@ -55,6 +55,8 @@ def test_a_late_page_has_all_rows_and_scrubs(server, browse):
     until(first, "window.__viewer?.rows?.length > 90", 90)
     late = browse(f"{running.url}live/{begun['match']}")
     until(late, "window.__viewer?.rows?.length > 90")
+    assert "2 viewers." in late.locator("#status").inner_text()
+    assert not late.locator(".match-controls").is_visible(), "only its starter controls a match"
     assert late.evaluate("__viewer.state.skipped") == 0
     episode = expected("expert", "random", 5).episode
     damage = "(frame) => __viewer.rows.at(frame)['player/x']"
@@ -72,8 +74,6 @@ def test_a_late_page_has_all_rows_and_scrubs(server, browse):
     assert shown["numbers"] == [
         [f"{value:.0f}"] for value in episode.columns["player/damage"][shown["frame"]]
     ]
-    assert "2 viewers." in late.locator("#status").inner_text()
-    assert not late.locator(".match-controls").is_visible(), "only its starter controls a match"
     until(late, "__viewer.ended", 20)
     late.evaluate("__viewer.seek(__viewer.last)")
     assert late.evaluate("__viewer.rows.length") == LENGTH + 1
