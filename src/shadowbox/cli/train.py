@@ -98,16 +98,16 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     }
     if game := _named_game(store, options["game"], kept.get("task", {}).get("game")):
         chosen["game"] = game
-    if not kept and options["shares"] is None:
-        chosen["shares"] = _usual_shares(store, chosen["by"])
-    split = parse_shares(chosen["shares"], chosen["by"], 0)
     config = TrainConfig.of(_settings(options, kept.get("config", {})))
-    if not kept and options["batch"] is None:
-        config = _small_enough(config, store, split, int(chosen["length"]))
     chosen["encoding"] = options["encoding"] or kept.get("task", {}).get("encoding")
     chosen["with"] = {**kept.get("task", {}).get("with", {}), **_pairs("--with", options["shape"])}
     shown = _shown(store, chosen["encoding"])
     _require_preset(chosen["preset"])
+    if not kept and options["shares"] is None:
+        chosen["shares"] = _usual_shares(store, chosen["by"])
+    split = parse_shares(chosen["shares"], chosen["by"], 0)
+    if not kept and options["batch"] is None:
+        config = _small_enough(config, store, split, int(chosen["length"]))
     # torch takes seconds to import; a wrong name was refused by now
     from shadowbox.learners.imitation_options import ImitationConfig
     from shadowbox.learners.imitation_task import prepare

@@ -199,35 +199,37 @@ def lasting_frames(texts: Sequence[str]) -> dict[str, int]:
 
 def loss_weights(texts: Sequence[str]) -> dict[str, float]:
     """Weights by control of texts such as control/hotbar=6."""
-    found = {}
-    for text in texts:
-        key, _, number = text.partition("=")
-        try:
-            found[key] = float(number)
-        except ValueError:
-            found[key] = -1.0
-        if not 0 < found[key] <= HEAVIEST:
+    found = _weights(texts)
+    for text, weight in zip(texts, found, strict=True):
+        if not weight or not 0 < weight[1] <= HEAVIEST:
             raise UsageError(
                 f"imitation: control_weights '{text}': expected a control and a weight above 0 and at "
                 f"most {HEAVIEST:g}, such as control/hotbar=6"
             )
-    return found
+    return dict(weight for weight in found if weight)
 
 
 def player_weights(texts: Sequence[str]) -> dict[str, float]:
     """Weights by the name of a player of texts such as person=4."""
-    found = {}
-    for text in texts:
-        name, _, number = text.rpartition("=")
-        try:
-            found[name] = float(number)
-        except ValueError:
-            found[name] = -1.0
-        if not name or not 0 <= found[name] <= HEAVIEST:
+    found = _weights(texts)
+    for text, weight in zip(texts, found, strict=True):
+        if not weight or not 0 <= weight[1] <= HEAVIEST:
             raise UsageError(
                 f"imitation: holder_weights '{text}': expected a player and a weight from 0 to "
                 f"{HEAVIEST:g}, such as person=4 or policy=0"
             )
+    return dict(weight for weight in found if weight)
+
+
+def _weights(texts: Sequence[str]) -> list[tuple[str, float] | None]:
+    """Name and number of texts NAME=NUMBER; None for any other text."""
+    found: list[tuple[str, float] | None] = []
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            found.append((name, float(number)) if name else None)
+        except ValueError:
+            found.append(None)
     return found
 
 

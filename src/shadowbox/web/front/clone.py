@@ -16,13 +16,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from shadowbox.core.files import read_json, write_whole
 from shadowbox.data.manifest import NAME
-from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.page.document import Html
@@ -49,7 +47,7 @@ class _Clone:
         self._process: subprocess.Popen[bytes] | None = None
         self._busy: dict[str, Any] | None = None  # while a thread works: state, run, began
         self._failed = ""
-        self._counted: tuple[float, int, Counter[str]] = (0.0, 0, Counter())
+        self._counted: tuple[float, int, set[str]] = (0.0, 0, set())
         self._closed = False
 
     def data(self) -> dict[str, Any]:
@@ -94,13 +92,13 @@ class _Clone:
         manifest = self.site.out / NAME
         written = manifest.stat().st_mtime if manifest.exists() else 0.0
         if written != self._counted[0]:
-            store, names, count = Store(self.site.out), Counter[str](), 0
+            store, names, count = Store(self.site.out), set[str](), 0
             for number in range(len(store)):
                 meta = store.meta_of(number)
                 count += isinstance(meta.get("person"), int)
                 names.update(re.split("[:@]", str(name))[0] for name in meta.get("players", ()))
             self._counted = written, count, names
-        return self._counted[1], {name for name in self._counted[2] if name != "person"}
+        return self._counted[1], self._counted[2] - {"person"}
 
     def _finished(self) -> dict[str, Any] | None:
         """Spec and likeness of the clone from the most matches; None without one."""
@@ -165,17 +163,8 @@ def _training(store: Path, run: Path, others: list[str]) -> list[str]:
     weights = ["person=1", *(f"{name}=0" for name in others)]
     return [
         "train", str(store), "--out", str(run), "--steps", str(STEPS), *SETTINGS,
-        "--shares", _shares(Store(store)), "--with", f"holder_weights={json.dumps(weights)}",
+        "--with", f"holder_weights={json.dumps(weights)}",
     ]  # fmt: skip
-
-
-def _shares(store: Store) -> str:
-    """Shares of a split in which a few matches fall on both sides."""
-    for train in range(90, 0, -10):
-        split = Split(train / 100, 1 - train / 100, 0.0)
-        if all(len(split.episodes(store, side)) for side in ("train", "val")):
-            return f"{train}/{100 - train}/0"
-    raise UsageError("the stored matches are all alike; play another one")
 
 
 def _judging(store: Path, run: Path) -> list[str]:
