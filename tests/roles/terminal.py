@@ -59,6 +59,13 @@ class Call:
         """Press Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
 
+    def kill(self):
+        """End the program now, if it runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+            os.close(self.master)
+
     def _more(self):
         """Read what is there; False at the end."""
         if not select.select([self.master], [], [], 0.2)[0]:

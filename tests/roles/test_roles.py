@@ -30,6 +30,7 @@ class Newcomer:
 
     def __init__(self, folder):
         self.folder, self.times, self.began = folder, [], time.monotonic()
+        self.servers = []
 
     def call(self, *words):
         """Run `shadowbox WORDS` to its end, which is a success; returns what the terminal shows."""
@@ -43,6 +44,7 @@ class Newcomer:
     def serve(self, *words):
         """Start a server; returns the call and its address."""
         call = Call(["shadowbox", "serve", "--port", "0", *map(str, words)], self.folder)
+        self.servers.append(call)
         found = call.until(r"http://\S+/")
         assert found, call.text
         return call, found[0]
@@ -67,8 +69,11 @@ class Newcomer:
 
 @pytest.fixture
 def newcomer(tmp_path):
-    """A person in an empty folder."""
-    return Newcomer(tmp_path)
+    """A person in an empty folder; their servers end with the test, also with one that fails."""
+    person = Newcomer(tmp_path)
+    yield person
+    for server in person.servers:
+        server.kill()
 
 
 def test_a_player_gets_an_agent_that_plays_like_them(newcomer, browse, visit):

@@ -124,7 +124,9 @@ def serve(
     sys.stdout.flush()  # the server does not come back
     if open_it:
         click.launch(where)
-    server.run(application(site, token=token), socket)
+    app = application(site, token=token)
+    app.state.home.data()  # the simulator compiles while the address is opened
+    server.run(app, socket)
 
 
 def _known(played: Game, named: str) -> Callable[[str], Game | None]:

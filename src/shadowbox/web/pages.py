@@ -148,7 +148,8 @@ def _form(site: Site, given: Mapping[str, str], sides: Iterable[Html], submit: s
         _world(site, given),
         _stage(site, given),
         _seed(given),
-        element("button", submit, type="submit", class_="go"),
+        # its script enables it: before, a click would load this page again without a match
+        element("button", submit, type="submit", class_="go", disabled=True),
     )
     return element(
         "form",

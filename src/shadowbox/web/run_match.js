@@ -10,6 +10,7 @@ const form = document.getElementById("watch");
 const viewer = document.querySelector("#playing match-viewer");
 const [newest, status] = ["newest", "match-status"].map((id) => document.getElementById(id));
 const { opponent: choice, again } = form.elements;
+const go = form.querySelector(".go");
 let known = null; // what the server last said about checkpoint and opponents
 let listed = "";
 let feed = null;
@@ -18,7 +19,6 @@ let feed = null;
 export function show(playing) {
   known = playing;
   if (!playing || playing.step === null) return;
-  const go = form.querySelector(".go");
   if (!go.textContent.endsWith("…")) go.disabled = false;
   const step = playing.step.toLocaleString("en");
   say(newest, `The checkpoint of step ${step}, the newest one, plays on this server now.`);
@@ -43,6 +43,7 @@ startForm(form, request, ({ match }) => {
   feed = new Feed(viewer, match, handlers(match), names);
   window.__feed = feed; // for tests and for debugging in the console
 });
+go.disabled = true; // until the first checkpoint
 
 function request({ opponent }) {
   const { text } = choice.selectedOptions[0];

@@ -54,6 +54,7 @@ export function startForm(form, request, then) {
     go.disabled = false;
     go.textContent = label;
   });
+  go.disabled = false;
 }
 
 /** Seed of a form as a number; null for an empty field, so that the server draws one. */
