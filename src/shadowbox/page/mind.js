@@ -1,7 +1,8 @@
 /**
  * Shows beside a match how its policies judge it, from their tracks: the value over the whole match,
- * the attention to their latest decisions, and the guess of whom they face. Beside a dream it shows
- * how far its fields are from the recorded ones, and how far they would be if nothing had changed.
+ * the probability of each press, the attention to their latest decisions, and the guess of whom they
+ * face. Beside a dream it shows how far its fields are from the recorded ones, and how far they would
+ * be if nothing had changed.
  */
 import { el, plain, say } from "./parts.js";
 
@@ -92,32 +93,70 @@ function draw(canvas, rows, seats, last) {
     line(`--p${seat + 1}`, curves[at].map((value, n) => [x(frames[n]), value]));
 }
 
-/** Attention and guess of one player. */
+/** Probabilities, attention and guess of one player. */
 function panel(parent, hello, rows, seat) {
-  const made = el("div", { class: `panel p${seat + 1}` });
+  const name = hello.players[seat];
+  const head = el("p", { class: "name", title: name }, name);
+  const made = el("div", { class: `panel p${seat + 1}`, role: "group", "aria-label": name }, head);
   const updates = [];
+  const odds = (hello.tracks ?? []).filter(
+    (one) => one.seat === seat && /^(press|mean)\//.test(one.name),
+  );
+  if (odds.length) updates.push(decision(made, hello, rows, seat, odds));
   if (has(hello, "attention", seat)) updates.push(attention(made, hello, rows, seat));
   const names = (hello.tracks ?? [])
     .filter((one) => one.seat === seat && one.name.startsWith("guess/"))
     .map(({ name }) => name);
-  if (names.length) updates.push(guess(made, hello, rows, seat, names));
+  if (names.length) updates.push(guess(made, rows, seat, names));
   const errors = (hello.tracks ?? []).filter(
     (one) => one.seat === seat && one.name.startsWith("error/"),
   );
-  if (errors.length) updates.push(meter(made, hello, rows, seat, errors));
+  if (errors.length) updates.push(meter(made, rows, seat, errors));
   if (updates.length) parent.append(made);
   return updates;
+}
+
+/** The probability of each press and the expected position of each stick; what is held is marked. */
+function decision(parent, hello, rows, seat, odds) {
+  const lines = odds.map(({ name }) => {
+    const [, kind, key, slot] = /^(press|mean)\/(.+?)(?:\[(\d+)\])?$/.exec(name);
+    const column = hello.columns[key];
+    const label = el("span", { class: "name" }, plain(key.split("/").pop() + (slot ? ` ${slot}` : "")));
+    const [bar, number] = [el("span", { class: "track" }, el("i")), el("span", {})];
+    const at = column ? (seat * column.slots) / hello.players.length + Number(slot ?? 0) : 0;
+    const line = el("div", { class: "odd" }, label, bar, number);
+    return { name, kind, key, column, at, label, bar, number, line };
+  });
+  const list = el("div", { class: "odds" }, ...lines.map(({ line }) => line));
+  const sticks = lines.some(({ kind }) => kind === "mean") ? ", mean position of each stick" : "";
+  parent.append(el("p", {}, `probability of each press${sticks}; what is held is marked`), list);
+  return (frame) => {
+    for (const { name, kind, key, column, at, label, bar, number } of lines) {
+      const [value] = rows.track(name, seat, frame);
+      const { low = -1, high = 1 } = kind === "mean" ? (column ?? {}) : { low: 0, high: 1 };
+      const known = Number.isFinite(value);
+      const share = known ? Math.max(0, Math.min(1, (value - low) / (high - low || 1))) : 0;
+      bar.style.setProperty("--share", String(share));
+      const words = kind === "press" ? `${Math.round(100 * value)} %` : value.toFixed(2);
+      say(number, known ? words.replace("-", "\u2212") : "-");
+      if (column?.kind === "flag") label.classList.toggle("down", rows.value(key, frame, at));
+    }
+  };
 }
 
 /** A bar for each decision that is attended to, the newest on the right. */
 function attention(parent, hello, rows, seat) {
   const { shape } = hello.tracks.find((one) => one.name === "attention" && one.seat === seat);
   const bars = Array.from({ length: shape[0] }, () => el("i"));
-  const label = `${hello.players[seat]} looks at the last ${shape[0]} decisions, the newest right`;
-  parent.append(el("p", {}, label), el("div", { class: "looks", "aria-hidden": "true" }, ...bars));
+  const label = `attention to the last ${shape[0]} decisions, the newest right`;
+  const words = el("p", {}, label);
+  parent.append(words, el("div", { class: "looks", "aria-hidden": "true" }, ...bars));
   return (frame) => {
     const weights = rows.track("attention", seat, frame);
     const most = Math.max(1e-6, ...weights.filter(Number.isFinite));
+    const first = weights.indexOf(most);
+    const share = `${Math.round(100 * most)} % ${first ? `to ${first} before it` : "to it"}`;
+    say(words, first < 0 ? label : `${label}: ${share}`);
     for (const [at, bar] of bars.entries()) {
       const weight = weights[bars.length - 1 - at];
       bar.style.setProperty("--share", String(Number.isFinite(weight) ? weight / most : 0));
@@ -126,14 +165,13 @@ function attention(parent, hello, rows, seat) {
 }
 
 /** The likeliest opponents with their probabilities. */
-function guess(parent, hello, rows, seat, names) {
+function guess(parent, rows, seat, names) {
   const lines = names.slice(0, NAMES).map(() => {
     const [name, share] = [el("span", { class: "name" }), el("span", {})];
     const bar = el("span", { class: "track" }, el("i"));
     return { name, share, bar, line: el("div", { class: "guess" }, name, bar, share) };
   });
-  const label = `${hello.players[seat]} takes its opponent for`;
-  parent.append(el("p", {}, label), ...lines.map(({ line }) => line));
+  parent.append(el("p", {}, "takes its opponent for"), ...lines.map(({ line }) => line));
   return (frame) => {
     const found = names.map((name) => [name.slice(6), rows.track(name, seat, frame)[0]]);
     found.sort(([, one], [, other]) => (other || 0) - (one || 0));
@@ -147,14 +185,14 @@ function guess(parent, hello, rows, seat, names) {
 }
 
 /** Error of each field against the recorded match, beside that of holding the first value. */
-function meter(parent, hello, rows, seat, errors) {
+function meter(parent, rows, seat, errors) {
+  parent.append(el("p", {}, "error, beside that if nothing had changed"));
   const lines = errors.map(({ name }) => {
     const [bar, words] = [el("span", { class: "track" }, el("i")), el("span", {})];
     const label = el("span", { class: "name" }, plain(name.slice(6)));
     parent.append(el("div", { class: "miss" }, label, bar, words));
     return { name, bar, words };
   });
-  parent.prepend(el("p", {}, `${hello.players[seat]}: error, beside that if nothing had changed`));
   return (frame, last) => {
     for (const { name, bar, words } of lines) {
       const all = Array.from({ length: last + 1 }, (_, at) => rows.track(name, seat, at));
