@@ -167,3 +167,22 @@ def test_out_that_ends_in_png_or_gif_is_a_picture(here, capsys):
         "b.gif",
         "match-0-20.png",
     ]
+
+
+def test_two_matches_in_one_page(here, capsys):
+    """Two matches make one page, from the rows that are named; pictures and a third are refused."""
+    status, out, _ = run(capsys, "brawl#0", "brawl#2:15", "--json")
+    assert status == 0
+    assert json.loads(out) == {"episodes": [0, 2], "rows": [0, 15], "out": "match-0-2.html"}
+    page = (here / "match-0-2.html").read_text()
+    assert "brawl#2 from frame 15" in page
+    assert "<b>bob" not in page
+    for arguments, words in (
+        (("brawl#0", "brawl#1", "--gif"), "of one match"),
+        (("brawl#0", "brawl#1", "toy#0"), "3 matches"),
+        (("brawl#0", "brawl#1:41"), "rows 0 to 40"),
+        (("brawl#0", "brawl#7"), "7"),
+    ):
+        status, _, error = run(capsys, *arguments)
+        assert status == 2, error
+        assert words in error

@@ -76,8 +76,8 @@ def test_presses_and_sticks_have_their_places(tmp_path, visit):
         assert page.locator(".odd .down").count() == int(held[frame])
     assert shown.last.inner_text().split() == ["main", "x", "\u22121.00"]
     assert page.locator(".odd i").last.evaluate("(bar) => bar.clientWidth") == 0  # its lowest place
-    assert page.locator(".panel").count() == 1
-    assert page.locator(".panel").get_attribute("aria-label") == "two"
+    assert page.locator(".thoughts").count() == 1
+    assert page.locator(".thoughts").get_attribute("aria-label") == "two"
 
 
 def test_the_numbers_are_those_of_the_policy(tmp_path, visit):

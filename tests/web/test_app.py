@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import time
@@ -373,6 +374,10 @@ def test_malformed_requests_are_refused(client):
         "/matches/9",
         "/matches/0/3",
         "/matches/9/0.json",
+        "/matches/compare",
+        "/matches/compare?match=0/0&match=9/0",
+        "/matches/compare?match=0/0&match=0/1&match=0/2",
+        "/matches/compare?match=../0",
         "/matches/1/1",
         "/matches/0/x",
         "/static/../app.py",
@@ -633,6 +638,22 @@ def test_a_stored_match_can_be_looked_at(client, site):
     answer = client.get("/matches/0/2.html")
     assert "attachment" in answer.headers["content-disposition"]
     assert answer.text.startswith("<!doctype html>")
+
+
+def test_two_stored_matches_are_compared(client, site):
+    """A match links to the list of all others, and that to the page of both; data begin at any row."""
+    assert "/matches/compare?match=0/2" in client.get("/matches/0/2").text
+    choice = client.get("/matches/compare?match=0/2").text
+    assert "/matches/compare?match=0/2&amp;match=1/0" in choice
+    page = client.get("/matches/compare?match=0/2&match=0/1").text
+    assert 'data-source="/matches/0/2.json?from=0"' in page
+    assert 'data-source="/matches/0/1.json?from=0"' in page
+    whole, part = (client.get(f"/matches/0/2.json{query}").json() for query in ("", "?from=5"))
+    rows = [base64.b64decode(each["rows"]) for each in (whole, part)]
+    assert rows[0].endswith(rows[1])
+    assert len(rows[0]) - len(rows[1]) == 5 * GAME.schema.row_dtype.itemsize
+    last = client.get("/matches/0/2.json?from=99999").json()
+    assert len(base64.b64decode(last["rows"])) == GAME.schema.row_dtype.itemsize
 
 
 def test_a_match_of_an_unknown_game_is_drawn_by_its_fields(client):

@@ -1,9 +1,10 @@
-"""`shadowbox view`: one match as a page that works offline, as a picture, or as a short film."""
+"""`shadowbox view`: one match, or two, as a page that works offline; a picture, or a short film."""
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ FILM_FPS = 15.0  # at most: a GIF grows with every picture
 
 
 @click.command()
-@click.argument("what", metavar="STORE#EPISODE")
+@click.argument("what", metavar="STORE#EPISODE [STORE#EPISODE]", nargs=-1, required=True)
 @click.option(
     "--out",
     type=PATH,
-    help="The page, or a picture or film by its ending, .png or .gif.  [default: match-EPISODE.html]",
+    help="The page, or a picture or film by its ending, .png or .gif.  "
+    "[default: match-EPISODE.html, or match-A-B.html for two]",
 )
 @click.option(
     "--png",
@@ -57,7 +59,7 @@ FILM_FPS = 15.0  # at most: a GIF grows with every picture
 )
 @json_option
 def view(
-    what: str,
+    what: tuple[str, ...],
     out: Path | None,
     png: int | None,
     gif: str | None,
@@ -68,11 +70,18 @@ def view(
     """Make a page of a stored match, or pictures of it with --out NAME.png, --png and --gif.
 
     With --png or --gif the page is written only if --out names it.
+
+    Two matches play as one, side by side. A match that was begun from a row of the other, such as
+    its dream, begins beside that row; STORE#EPISODE:ROW names another row to begin with.
     """
-    found, number = _episode(what)
-    game = _game(found, named)
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"--out {out}: the folder {out.parent} does not exist")
+    if len(what) > 1:
+        pictures = png is not None or gif is not None or (out and out.suffix in (".png", ".gif"))
+        _two(what, out, named, as_json, pictures=bool(pictures))
+        return
+    found, number = _episode(what[0])
+    game = _game(found, named)
     written = _write(found, number, game, out, png, gif, theme)
     meta = found.meta_of(number)
     if as_json:
@@ -90,6 +99,38 @@ def view(
         return
     for path in written.values():
         print(f"{path}: {size(path.stat().st_size)}")
+
+
+def _two(
+    what: Sequence[str], out: Path | None, named: str | None, as_json: bool, *, pictures: bool
+) -> None:
+    """Write the page of two matches that play as one."""
+    from shadowbox.report.match import later_part, lockstep_document, same_moment
+
+    if len(what) > 2:
+        raise UsageError(f"{len(what)} matches: name one, or two to see them side by side")
+    if pictures:
+        raise UsageError("pictures and films are of one match: name one, or leave --png and --gif")
+    parts = [re.fullmatch(r"(.*#\d+):(\d+)", each) for each in what]
+    opened = [_episode(part[1] if part else each) for part, each in zip(parts, what, strict=True)]
+    one, other = ((found.path, number, found.meta_of(number)) for found, number in opened)
+    rows = list(same_moment(one, other))
+    if any(parts):
+        rows = [int(part[2]) if part else 0 for part in parts]
+    matches = []
+    for (found, number), row in zip(opened, rows, strict=True):
+        if row >= (length := len(found.rows_of(number))):
+            raise UsageError(
+                f"{found.path}#{number}:{row}: the match has the rows 0 to {length - 1}"
+            )
+        name = f"{found.path}#{number}" + (f" from frame {row}" if row else "")
+        matches.append((_game(found, named), later_part(found.episode(number), row), name))
+    path = out or Path("match-{}-{}.html".format(*(number for _, number in opened)))
+    write_whole(path, lockstep_document(matches).encode())
+    if as_json:
+        emit({"episodes": [number for _, number in opened], "rows": rows, "out": str(path)})
+        return
+    print(f"{path}: {size(path.stat().st_size)}")
 
 
 def _write(

@@ -1,28 +1,32 @@
-/** Opens the matches that a page contains, each in the viewer beside its data. */
+/**
+ * Opens the matches that a page contains, each in the viewer beside its data. Those in an element of
+ * the class `lockstep` play as one; where it is `whole`, the page is about them: the fragment `#120`
+ * opens them at frame 120.
+ */
+import { lockstep } from "./lockstep.js";
 import { el } from "./parts.js";
 import { CANNOT, unpack } from "./unpack.js";
 
-for (const figure of document.querySelectorAll("figure.clip")) {
+const opened = new Map(); // viewers by figure, those that could be read
+const opening = [...document.querySelectorAll("figure.clip")].map(async (figure) => {
   const clip = JSON.parse(figure.querySelector("script").textContent);
   const viewer = figure.querySelector("match-viewer");
-  unpack(clip.rows).then(
-    (rows) => {
-      viewer.load(clip.hello, rows, clip.events, clip.result);
-      viewer.seek(0);
-    },
-    (error) => viewer.replaceChildren(el("p", { class: "broken" }, `${CANNOT} (${error.message})`)),
-  );
-}
+  try {
+    viewer.load(clip.hello, await unpack(clip.rows), clip.events, clip.result);
+    viewer.seek(0);
+    opened.set(figure, viewer);
+  } catch (error) {
+    viewer.replaceChildren(el("p", { class: "broken" }, `${CANNOT} (${error.message})`));
+  }
+});
 
-// clips that are compared start, stop and move together
-for (const group of document.querySelectorAll(".clips.together")) {
-  const viewers = [...group.querySelectorAll("match-viewer")];
-  for (const viewer of viewers)
-    for (const name of ["play", "pause", "seek"])
-      viewer[name] = (...values) => {
-        for (const each of viewers.filter((one) => one.hello)) {
-          if (name === "play") [each.speed, each.position] = [viewer.speed, viewer.position];
-          Object.getPrototypeOf(each)[name].apply(each, values);
-        }
-      };
-}
+Promise.all(opening).then(() => {
+  for (const group of document.querySelectorAll(".lockstep")) {
+    const viewers = [...group.querySelectorAll("figure.clip")].map((one) => opened.get(one));
+    if (!viewers.every(Boolean)) continue; // the ones that could be read play alone
+    const leader = lockstep(viewers);
+    if (!group.classList.contains("whole")) continue;
+    if (location.hash) leader.seek(Number(location.hash.slice(1)) || 0);
+    else if (!matchMedia("(prefers-reduced-motion: reduce)").matches) leader.play();
+  }
+});

@@ -30,8 +30,10 @@ MODULES = (
     "timeline",
     "captions",
     "mind",
+    "transport",
     "viewer",
 )
+CLIPS = (*MODULES, "lockstep", "unpack", "clips")
 STYLES = ("style.css", "viewer.css")
 _EVENT = ("frame", "kind", "player", "other", "what", "value")
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
@@ -121,15 +123,22 @@ def clip(
 
 def side_by_side(clips: Iterable[Html], *, together: bool = False) -> Html:
     """Clips in pairs, where the window is wide enough; `together`: they play as one."""
-    kind = "clips together" if together else "clips"
+    kind = "clips lockstep" if together else "clips"
     return Html(f'<div class="{kind}">{"".join(clips)}</div>')
+
+
+def lockstep_page(title: str, clips: Iterable[Html], blocks: Iterable[Html] = ()) -> str:
+    """Text of an HTML file that plays several clips as one, with `blocks` below them."""
+    group = f'<div class="lockstep whole">{"".join(clips)}</div>'
+    body = Html(f"{group}<main>{''.join(blocks)}</main>")
+    return shell(title, body, styles=STYLES, script=bundle(CLIPS))
 
 
 def clips_page(title: str, blocks: Iterable[Html]) -> str:
     """Report of one column that may contain clips."""
     body = Html(f"<main><h1>{escape(title)}</h1>{''.join(blocks)}</main>")
     styles = (*STYLES, "card.css")
-    return shell(title, body, styles=styles, script=bundle([*MODULES, "unpack", "clips"]))
+    return shell(title, body, styles=styles, script=bundle(CLIPS))
 
 
 def _match_data(

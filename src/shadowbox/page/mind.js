@@ -97,7 +97,7 @@ function draw(canvas, rows, seats, last) {
 function panel(parent, hello, rows, seat) {
   const name = hello.players[seat];
   const head = el("p", { class: "name", title: name }, name);
-  const made = el("div", { class: `panel p${seat + 1}`, role: "group", "aria-label": name }, head);
+  const made = el("div", { class: `thoughts p${seat + 1}`, role: "group", "aria-label": name }, head);
   const updates = [];
   const odds = (hello.tracks ?? []).filter(
     (one) => one.seat === seat && /^(press|mean)\//.test(one.name),

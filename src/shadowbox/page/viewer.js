@@ -9,7 +9,7 @@
  * shown a few frames behind the newest row, so that a late row does not show; scrubbing back stops
  * following until "live" is pressed.
  * With the attribute keys="page" the viewer listens to the keys of the whole page, otherwise to
- * those pressed inside it.
+ * those pressed inside it. One viewer may lead others (lockstep.js): they show the moment it shows.
  */
 import { helpList, sentence, verdict } from "./captions.js";
 import { mind } from "./mind.js";
@@ -21,6 +21,7 @@ import { Rows } from "./rows.js";
 import { valueOf } from "./scene.js";
 import { side } from "./side.js";
 import { Timeline, curves } from "./timeline.js";
+import { transport } from "./transport.js";
 
 const SPEEDS = [0.125, 0.25, 0.5, 1, 2, 4, 8];
 const BEHIND = 3; // frames that a live picture stays behind the newest row; attribute `behind`
@@ -28,12 +29,17 @@ const TOO_LATE = 2; // seconds behind the newest row at which the picture jumps 
 const CAPTION_FRAMES = 24; // frames for which the caption names an event
 
 export class MatchViewer extends HTMLElement {
+  leader = null; // the viewer that this one keeps up with
+  others = []; // the viewers that keep up with this one
+
   connectedCallback() {
     window.__viewer = this; // for tests and for debugging
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.dark = matchMedia("(prefers-color-scheme: dark)");
     this.onKey = (event) => this.#key(event);
-    this.keys = this.getAttribute("keys") === "page" ? document : this;
+    this.group = this.closest(".lockstep") ?? this; // has the keys and the full screen
+    const page = this.getAttribute("keys") === "page" || this.group.matches(".whole");
+    this.keys = page ? document : this.group;
     this.keys.addEventListener("keydown", this.onKey);
     this.repaint = () => this.#resized();
     for (const query of [this.still, this.dark]) query.addEventListener("change", this.repaint);
@@ -143,10 +149,21 @@ export class MatchViewer extends HTMLElement {
   }
 
   get playing() {
-    return this.ticking !== undefined;
+    return (this.leader ?? this).ticking !== undefined;
+  }
+
+  /** Let other viewers of loaded matches show the moment that this one shows, second by second. */
+  lead(others) {
+    this.others = others;
+    for (const one of others) {
+      one.leader = this;
+      one.bar.hidden = true;
+    }
+    this.#draw();
   }
 
   play() {
+    if (this.leader) return this.leader.play();
     if (this.playing) return;
     if (this.ended && this.frame >= this.last) this.position = 0;
     this.then = performance.now();
@@ -155,6 +172,7 @@ export class MatchViewer extends HTMLElement {
   }
 
   pause() {
+    if (this.leader) return this.leader.pause();
     if (!this.playing) return;
     cancelAnimationFrame(this.ticking);
     this.ticking = undefined;
@@ -163,6 +181,7 @@ export class MatchViewer extends HTMLElement {
 
   /** Show a frame, and stop following a live match. */
   seek(frame) {
+    if (this.leader) return this.leader.seek((frame * this.leader.hello.fps) / this.hello.fps);
     this.following = false;
     this.position = Math.max(0, Math.min(this.last, frame));
     this.#draw();
@@ -220,64 +239,32 @@ export class MatchViewer extends HTMLElement {
     fold.classList.add("fold");
     fold.setAttribute("aria-expanded", "false");
     this.help = helpList();
+    Object.assign(this, transport(this));
     this.replaceChildren(
       el("div", { class: "sides" }, ...this.sides.map((one) => one.element)),
-      ...[stage, fold, pads, this.timeline.element, this.#bar(), this.mind.element, this.help],
+      ...[stage, fold, pads, this.timeline.element, this.bar, this.mind.element, this.help],
     );
     this.observer.disconnect();
     this.observer.observe(stage);
   }
 
-  #bar() {
-    this.buttons = {
-      play: button("Play", icon("play"), () => (this.playing ? this.pause() : this.play())),
-      back: button("A frame back", icon("back"), () => this.#step(-1)),
-      forward: button("A frame forward", icon("forward"), () => this.#step(1)),
-      speed: button("Speed 1×", "1×", () => this.#faster(this.speed >= 4 ? -5 : 1)),
-      live: button("Back to the live picture", "live", () => this.follow()),
-      boxes: button("Hit boxes (h)", icon("boxes"), () => this.#toggle("boxes")),
-      trails: button("Trails (t)", icon("trails"), () => this.#toggle("trails")),
-      full: button("Full screen (f)", icon("full"), () => this.#full()),
-      help: button("Keys (?)", "?", () => this.help.showModal()),
-    };
-    this.buttons.live.classList.add("live");
-    this.buttons.full.hidden = !document.fullscreenEnabled;
-    this.clock = el("span", { class: "clock" });
-    const { play, back, forward, speed, live, boxes, trails, full, help } = this.buttons;
-    return el(
-      "div",
-      { class: "bar", role: "toolbar", "aria-label": "playback" },
-      play,
-      back,
-      forward,
-      speed,
-      this.clock,
-      live,
-      el("span", { class: "gap" }),
-      boxes,
-      trails,
-      full,
-      help,
-    );
-  }
-
   #key(event) {
-    if (!this.hello || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented)
-      return;
+    if (this.leader || !this.hello) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (this.help.open || event.target.closest?.("input, textarea, select")) return;
     if (event.key === " " && event.target.closest?.("button, summary, a")) return; // presses them
     const step = event.shiftKey ? Math.round(this.hello.fps) : 1;
     const act = {
       " ": () => (this.playing ? this.pause() : this.play()),
-      ArrowLeft: () => this.#step(-step),
-      ArrowRight: () => this.#step(step),
+      ArrowLeft: () => this.step(-step),
+      ArrowRight: () => this.step(step),
       Home: () => this.seek(0),
       End: () => this.seek(this.last),
-      "[": () => this.#faster(-1),
-      "]": () => this.#faster(1),
-      h: () => this.#toggle("boxes"),
-      t: () => this.#toggle("trails"),
-      f: () => this.#full(),
+      "[": () => this.faster(-1),
+      "]": () => this.faster(1),
+      h: () => this.toggle("boxes"),
+      t: () => this.toggle("trails"),
+      f: () => this.full(),
       "?": () => this.help.showModal(),
     }[event.key];
     if (!act) return;
@@ -285,26 +272,26 @@ export class MatchViewer extends HTMLElement {
     act();
   }
 
-  #step(frames) {
+  step(frames) {
     this.pause();
     this.seek(this.frame + frames);
   }
 
-  #faster(steps) {
+  faster(steps) {
     const at = SPEEDS.indexOf(this.speed) + steps;
     this.speed = SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, at))];
     this.following = false;
     this.#draw();
   }
 
-  #toggle(what) {
+  toggle(what) {
     this[what] = !this[what];
     this.#draw();
   }
 
-  #full() {
+  full() {
     if (document.fullscreenElement) document.exitFullscreen();
-    else this.requestFullscreen?.();
+    else this.group.requestFullscreen?.();
   }
 
   // ---- painting ----
@@ -328,9 +315,18 @@ export class MatchViewer extends HTMLElement {
     this.#draw();
   }
 
+  /** Show the moment that the leader shows, or the last frame. */
+  #keepUp(now) {
+    const { position, boxes, trails, hello } = this.leader;
+    Object.assign(this, { boxes, trails });
+    this.position = Math.min(this.last, (position * this.hello.fps) / hello.fps);
+    this.#draw(now);
+  }
+
   /** Paint the stage at the present position; the texts follow when the frame is another. */
   #draw(now = true) {
     if (!this.rows?.length) return;
+    for (const one of this.others) one.#keepUp(now);
     const { position, hello } = this;
     const moving = !this.still.matches;
     const at = moving || !this.playing ? position : this.frame;

@@ -1,8 +1,10 @@
-"""Page of a match: viewer, events and numbers, and the origin of the match."""
+"""Pages of one match and of two: viewers, events and numbers, and the origin of each match."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from shadowbox.core.episode import Episode
@@ -11,7 +13,7 @@ from shadowbox.core.scenes.default import scene_of
 from shadowbox.core.schema import Array
 from shadowbox.core.tracks import tracks_of, with_tracks
 from shadowbox.page.document import Html, Text, badge, code, facts, folded, heading, sentence, table
-from shadowbox.page.match_page import clip, hello, match_page
+from shadowbox.page.match_page import clip, hello, lockstep_page, match_page
 from shadowbox.play.match_facts import match_facts
 
 MOST_STATES = 12  # of each named field, the most frequent first
@@ -71,6 +73,45 @@ def match_clip(game: Game, caption: str, episode: Episode, frames: int | None = 
     result = episode.meta.get("result") if len(rows) > episode.frames else None
     known = greeting(game, episode.meta, episode.columns, episode.tracks)
     return clip(caption, known, rows, episode.events[episode.events["frame"] < len(rows)], result)
+
+
+def lockstep_document(matches: Sequence[tuple[Game, Episode, str]]) -> str:
+    """The HTML file in which matches play as one; each has its game, its episode and a name."""
+    return lockstep_page(
+        " beside ".join(name for _, _, name in matches),
+        [match_clip(game, name, episode) for game, episode, name in matches],
+        [folded(name, below_the_viewer(game, episode)) for game, episode, name in matches],
+    )
+
+
+def same_moment(
+    first: tuple[Path, int, Mapping[str, Any]], second: tuple[Path, int, Mapping[str, Any]]
+) -> tuple[int, int]:
+    """Rows of two stored matches that show the same moment: store, number and metadata of each.
+
+    A match that was begun from a row of the other one, such as its dream, begins beside that row.
+    """
+    for at, (begun, (path, number, _)) in enumerate(((second, first), (first, second))):
+        begin = re.fullmatch(r"(.+)#(\d+):(\d+)", str(begun[2].get("from", "")))
+        if begin and int(begin[2]) == number and Path(begin[1]).resolve() == path.resolve():
+            return (int(begin[3]), 0) if at == 0 else (0, int(begin[3]))
+    return 0, 0
+
+
+def later_part(episode: Episode, row: int) -> Episode:
+    """Episode from a row on, to be looked at."""
+    if row == 0:
+        return episode
+    events = episode.events[episode.events["frame"] >= row].copy()
+    events["frame"] -= row
+    meta = {key: value for key, value in episode.meta.items() if key != "spans"}
+    if worlds := _worlds(meta):
+        meta["worlds"] = [{**each, "from": max(0, each["from"] - row)} for each in worlds]
+    columns, tracks = (
+        {key: values[row:] for key, values in each.items()}
+        for each in (episode.columns, episode.tracks)
+    )
+    return Episode(columns, meta, events, episode.absent, tracks)
 
 
 def below_the_viewer(

@@ -66,6 +66,7 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
             Route("/clone", train_clone, methods=["POST"]),
             Route("/clone.json", clone_state),
             Route("/matches", stored_matches),
+            Route("/matches/compare", compared_matches),
             Route("/matches/{store:number}", stored_matches),
             Route("/matches/{store:number}/{number:number}", stored_match),
             Route("/matches/{store:number}/{number:number}.json", stored_match_data),
@@ -225,10 +226,20 @@ async def stored_match(request: Request) -> Response:
     return await _html(stored.match, request, **request.path_params)
 
 
+async def compared_matches(request: Request) -> Response:
+    """Page of two stored matches that play as one, or the choice of the second one."""
+    store, page = (_whole_number(request, name) for name in ("store", "page"))
+    matches = request.query_params.getlist("match")
+    return await _html(
+        stored.compare, request, matches, store if store >= 0 else None, max(page, 0)
+    )
+
+
 async def stored_match_data(request: Request) -> Response:
-    """Rows, events and result of a stored match, as JSON for its page."""
+    """Rows, events and result of a stored match, from the row `from` on, as JSON for its page."""
+    site, first = request.app.state.site, max(_whole_number(request, "from"), 0)
     return JSONResponse(
-        await run_in_threadpool(stored.match_data, request.app.state.site, **request.path_params)
+        await run_in_threadpool(stored.match_data, site, **request.path_params, first=first)
     )
 
 

@@ -1,10 +1,23 @@
 /** Tools of a stored match: an address that follows the frame, a link to it, and a clip as a film. */
 import { save } from "./download.js";
 import { button } from "./parts.js";
+import { fetchJson } from "./web.js";
 
 const SECONDS = 5; // of a clip
 const FILMS = ["video/mp4;codecs=avc1.42E01E", "video/webm;codecs=vp9", "video/webm"];
 const FOLLOW = 500; // milliseconds; browsers refuse more than about three changes a second
+
+/** Load the match whose data are at an address of the server. */
+export async function loadMatch(viewer, address) {
+  const { hello, rows, events, result } = await fetchJson(address);
+  viewer.load(hello, Uint8Array.from(atob(rows), (letter) => letter.charCodeAt(0)), events, result);
+}
+
+/** Go to the frame that the address names, or play. */
+export function openFrame(viewer) {
+  if (location.hash) viewer.seek(Number(location.hash.slice(1)) || 0);
+  else if (!matchMedia("(prefers-reduced-motion: reduce)").matches) viewer.play();
+}
 
 /** Keep `#FRAME` in the address at the frame that is shown. */
 export function followFrame(viewer) {

@@ -1,9 +1,11 @@
-"""Matches page: lists of the stored matches, and the page of one match with its viewer."""
+"""Matches page: lists of the stored matches, and the pages of one match and of two that play as one."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,13 @@ from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError
 from shadowbox.page.document import Html, badge, code, heading, table
 from shadowbox.page.match_page import event_list
-from shadowbox.report.match import below_the_viewer, greeting, match_document
+from shadowbox.report.match import (
+    below_the_viewer,
+    greeting,
+    later_part,
+    match_document,
+    same_moment,
+)
 from shadowbox.web.markup import command, element, empty, framed, link
 from shadowbox.web.site import PageNotFound, Site
 
@@ -56,6 +64,10 @@ def match(site: Site, store: int, number: int) -> str:
             "section",
             element("div", id="tools", class_="row"),
             element("p", download),
+            element(
+                "p",
+                link(f"/matches/compare?match={store}/{number}", "Compare with another match"),
+            ),
             class_="under",
         ),
         element("section", *below, class_="column"),
@@ -71,15 +83,59 @@ def match(site: Site, store: int, number: int) -> str:
     )
 
 
-def match_data(site: Site, store: int, number: int) -> dict[str, Any]:
-    """Data for the viewer of a match: schema and scene, packed rows in base64, events, result."""
+def compare(site: Site, matches: Sequence[str], store: int | None, page: int) -> str:
+    """Page of two matches, each `STORE/NUMBER`, that play as one.
+
+    With one match it is the list to choose the other one from: of all stores, or of `store`.
+    """
+    places = [re.fullmatch(r"(\d{1,9})/(\d{1,9})", each) for each in matches]
+    if not 1 <= len(places) <= 2 or not all(places):
+        raise PageNotFound("Name two matches as STORE/NUMBER, such as ?match=0/3&match=0/4.")
+    chosen = [(int(place[1]), int(place[2])) for place in places if place]
+    opened = [(*_open(site, *each)[:1], each[1]) for each in chosen]
+    names = [f"{found.path}#{number}" for found, number in opened]
+    if len(chosen) == 1:
+        return _choice(site, matches[0], names[0], store, page)
+    one, other = ((found.path, number, found.meta_of(number)) for found, number in opened)
+    figures = []
+    for name, (index, number), first in zip(names, chosen, same_moment(one, other), strict=True):
+        address = f"/matches/{index}/{number}"
+        words = f" from frame {first}" if first else ""
+        viewer = element("match-viewer", data_source=f"{address}.json?from={first}")
+        figures.append(
+            element(
+                "figure", element("figcaption", link(address, name), words), viewer, class_="clip"
+            )
+        )
+    blocks = [
+        element("h1", "Two matches, moment by moment", class_="hidden-title"),
+        element("div", *figures, class_="lockstep whole"),
+        element("p", id="status", role="status"),
+        element(
+            "section",
+            element("div", id="tools", class_="row"),
+            element("p", "As one file that works offline:"),
+            command(f"shadowbox view {' '.join(shlex.quote(name) for name in names)}"),
+            class_="column",
+        ),
+    ]
+    return framed(" beside ".join(names), "/matches", blocks, module="compare", wide=True)
+
+
+def match_data(site: Site, store: int, number: int, first: int = 0) -> dict[str, Any]:
+    """Data for the viewer of a match: schema and scene, packed rows in base64, events, result.
+
+    It begins at the row `first`, or at the last one.
+    """
     opened, game = _open(site, store, number)
-    meta, tracks = opened.meta_of(number), opened.tracks_of(number)
-    result = meta.get("result")
+    rows = opened.rows_of(number)
+    first = min(first, len(rows) - 1)
+    episode = later_part(opened.episode(number), first)
+    result = episode.meta.get("result")
     return {
-        "hello": greeting(game, meta, opened.schema.unpack(opened.rows_of(number)), tracks),
-        "rows": base64.b64encode(with_tracks(opened.rows_of(number), tracks).tobytes()).decode(),
-        "events": event_list(opened.events_of(number)),
+        "hello": greeting(game, episode.meta, episode.columns, episode.tracks),
+        "rows": base64.b64encode(with_tracks(rows[first:], episode.tracks).tobytes()).decode(),
+        "events": event_list(episode.events),
         "result": result if isinstance(result, dict) else None,
     }
 
@@ -123,14 +179,29 @@ def _no_stores(game: str) -> list[str]:
     ]
 
 
-def _listing(index: int, path: Path, page: int) -> list[str]:
-    """Section of one store: its matches on a page, newest first."""
+def _choice(site: Site, match: str, name: str, store: int | None, page: int) -> str:
+    """Page to choose the match that another one is compared with."""
+    blocks: list[str] = [
+        element("h1", "Compare with another match"),
+        element("p", "Choose the match to see beside ", link(f"/matches/{match}", name), "."),
+    ]
+    for index, path in site.numbered_stores():
+        if store is None or index == store:
+            blocks += _listing(index, path, page, beside=match)
+    return framed("Compare", "/matches", blocks, module="web")
+
+
+def _listing(index: int, path: Path, page: int, beside: str = "") -> list[str]:
+    """Section of one store: its matches on a page, newest first.
+
+    With `beside`, a match as `STORE/NUMBER`, the links lead to both.
+    """
     head = heading(code(str(path)))
     try:
         store = Store(path)
         newest = len(store) - 1 - page * MATCHES_PER_PAGE
         numbers = range(newest, max(newest - MATCHES_PER_PAGE, -1), -1)
-        rows = [_readable_row(store, index, number) for number in numbers]
+        rows = [_readable_row(store, index, number, beside) for number in numbers]
     except ShadowboxError as error:
         return [head, element("p", badge("unreadable", "bad"), " ", str(error))]
     if not rows:
@@ -140,21 +211,24 @@ def _listing(index: int, path: Path, page: int) -> list[str]:
         f"Matches {numbers[-1]} to {numbers[0]} of {len(store):,} ({store.schema.name}).",
         class_="soft",
     )
-    older = link(f"/matches/{index}?page={page + 1}", "Older matches") if numbers[-1] else Html()
+    address = f"/matches/{index}?page={page + 1}"
+    if beside:
+        address = f"/matches/compare?match={beside}&store={index}&page={page + 1}"
+    older = link(address, "Older matches") if numbers[-1] else Html()
     columns = ["match", "players", "result", "stocks", "damage", "frames"]
     return [head, count, table(columns, rows, left=3), element("p", older)]
 
 
-def _readable_row(store: Store, index: int, number: int) -> list[str]:
+def _readable_row(store: Store, index: int, number: int, beside: str) -> list[str]:
     """Row of a match; a damaged one says so and leaves the others alone."""
     try:
-        return _row(store, index, number)
+        return _row(store, index, number, beside)
     except ShadowboxError as error:
         unreadable = badge("unreadable", "bad")
         return [f"#{number}", unreadable, element("span", str(error), class_="words"), "", "", ""]
 
 
-def _row(store: Store, index: int, number: int) -> list[str]:
+def _row(store: Store, index: int, number: int, beside: str) -> list[str]:
     meta, frames = store.meta_of(number), int(store.lengths[number]) - 1
     result = meta.get("result")
     result = result if isinstance(result, dict) else {}
@@ -165,7 +239,12 @@ def _row(store: Store, index: int, number: int) -> list[str]:
         )
     )
     return [
-        link(f"/matches/{index}/{number}", f"#{number}"),
+        link(
+            f"/matches/compare?match={beside}&match={index}/{number}"
+            if beside
+            else f"/matches/{index}/{number}",
+            f"#{number}",
+        ),
         sides or element("span", "unknown", class_="soft"),
         _result(players, result),
         _numbers(result.get("stocks")),
