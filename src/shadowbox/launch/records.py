@@ -20,10 +20,10 @@ from typing import Any
 from shadowbox.core.files import read_json, write_whole
 from shadowbox.core.system import KILL, has_group
 from shadowbox.errors import ShadowboxError, UsageError, did_you_mean
-from shadowbox.launch.spec import _LaunchSpec, read_spec
+from shadowbox.launch.spec import FOLDER, _LaunchSpec, read_spec
 from shadowbox.train import runs as prior
 
-FOLDER, RECORD, LOG = ".launch", "record.json", "log.txt"
+RECORD, LOG = "record.json", "log.txt"
 FORMAT, VERSION = "shadowbox launch", 1
 MARK = "SHADOWBOX_LAUNCH"  # environment variable of a job's processes
 PROC = Path("/proc")

@@ -26,6 +26,7 @@ from shadowbox.train import runs as prior
 
 TARGETS = ("local", "torchrun", "slurm", "modal", "ray")
 HERE = ("local", "torchrun", "ray")  # these start processes on this machine
+FOLDER = ".launch"  # below the folder for runs: records of jobs
 DAY = 86400  # seconds; the time-out of a card that has none
 ESTIMATE = ("runs", "expected_s", "pessimistic_s", "expected_usd", "pessimistic_usd")
 SHAPE = {
@@ -46,7 +47,7 @@ class _LaunchSpec:
     machine: str  # as it is priced
     accelerator: str  # empty: none
     accelerators: int  # of each machine
-    processes: int  # that share each step of the training, under torchrun
+    processes: int  # that share each step of the training, under torchrun or as actors of Ray
     timeout_s: int
     # seconds before the time-out at which the run is asked to save, and after which it is killed
     grace_s: int
@@ -117,8 +118,12 @@ def make_spec(
         )
     needed = math.ceil(found["pessimistic_s"] / timeout) - 1 if found else 0
     command = _command(path, options, target, processes)
-    if target == "ray":
+    if target == "ray" and processes == 1:
         command += ["--workers", f"ray:{address}" if address else "ray"]
+    elif target == "ray":
+        logs = (options.runs / FOLDER / card.id).as_posix()
+        shared = ["--processes", str(processes), "--address", address, "--logs", logs]
+        command = ["ranks", *shared, *command[1:]]
     wanted = card.launch
     threads = {"OMP_NUM_THREADS": str(wanted.workers)} if wanted.workers else {}
     return _LaunchSpec(

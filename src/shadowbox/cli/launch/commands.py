@@ -88,10 +88,21 @@ def torchrun(processes: int, waits: bool, **options: Any) -> None:
     default="",
     help="Address of a Ray cluster.  [default: RAY_ADDRESS, else Ray on this machine]",
 )
+@click.option(
+    "--processes",
+    default=1,
+    show_default=True,
+    type=at_least(1),
+    help="Number of actors that share each step of one run, and its rollouts.",
+)
 @click.option("--wait", "waits", is_flag=True, help="Wait until the job is over.")
-def ray(address: str, waits: bool, **options: Any) -> None:
-    """Train the settings and seeds of CARD as tasks of Ray; the job itself runs here, detached."""
-    _start_here(_spec("ray", address=address, **options), waits, **options)
+def ray(address: str, processes: int, waits: bool, **options: Any) -> None:
+    """Train the settings and seeds of CARD as tasks of Ray, or each run by several actors.
+
+    The job itself runs here, detached.
+    """
+    spec = _spec("ray", address=address, processes=processes, **options)
+    _start_here(spec, waits, **options)
 
 
 @launch.command()
