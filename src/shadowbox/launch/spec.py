@@ -118,12 +118,8 @@ def make_spec(
         )
     needed = math.ceil(found["pessimistic_s"] / timeout) - 1 if found else 0
     command = _command(path, options, target, processes)
-    if target == "ray" and processes == 1:
-        command += ["--workers", f"ray:{address}" if address else "ray"]
-    elif target == "ray":
-        logs = (options.runs / FOLDER / card.id).as_posix()
-        shared = ["--processes", str(processes), "--address", address, "--logs", logs]
-        command = ["ranks", *shared, *command[1:]]
+    if target == "ray":
+        command = _on_ray(command, address, processes, options.runs / FOLDER / card.id)
     wanted = card.launch
     threads = {"OMP_NUM_THREADS": str(wanted.workers)} if wanted.workers else {}
     return _LaunchSpec(
@@ -229,3 +225,11 @@ def _command(path: Path, options: RunOptions, target: str, processes: int) -> li
     if options.runs != prior.RUNS:
         words += ["--runs", options.runs.as_posix()]
     return words + ["--keep-card"] * options.keep_card
+
+
+def _on_ray(command: list[str], address: str, processes: int, logs: Path) -> list[str]:
+    """A command whose runs are tasks of Ray, or, with several processes, whose ranks are actors."""
+    if processes == 1:
+        return [*command, "--workers", f"ray:{address}" if address else "ray"]
+    shared = ["--processes", str(processes), "--address", address, "--logs", logs.as_posix()]
+    return ["ranks", *shared, *command[1:]]
