@@ -73,10 +73,14 @@ def ingest(
     is one that `store export` wrote. Identical recordings are stored once. Recordings that cannot be
     read or do not pass the filter are listed with the reason; the command fails only if no recording
     came in. Ctrl-C stores what was read and says how to go on; so does SIGTERM.
+
+    GAME may be minari or lerobot: PATH is then a dataset of that library (of Minari also the name of
+    a downloaded one).
     """
+    from shadowbox.collect.datasets import READERS, dataset_game
     from shadowbox.data.ingest import ingest as take_in
 
-    read = load(game)
+    read, files = dataset_game(game, paths) if game in READERS else (load(game), list(paths))
     options = _options(read, named, given)
     if keep_names:
         _must_be(read, "keep_names")
@@ -84,7 +88,7 @@ def ingest(
     with backend(workers) as found, progress("reading") as update:
         facts = take_in(
             read,
-            paths,
+            files,
             out,
             workers=workers.number,
             backend=found,

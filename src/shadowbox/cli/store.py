@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,17 +142,22 @@ def salvage(source: str, out: Path, as_json: bool) -> None:
 @store.command(context_settings={"ignore_unknown_options": True})
 @click.argument("where", metavar="STORE[#EPISODE]")
 @click.option("--out", type=PATH, help="Output file, .npz, .parquet or .jsonl.")
-@click.argument("own", metavar="[--FORMAT FILE]", nargs=-1, type=click.UNPROCESSED)
+@click.argument("own", metavar="[--FORMAT FILE|FOLDER]", nargs=-1, type=click.UNPROCESSED)
 @json_option
 def export(where: str, out: Path | None, own: tuple[str, ...], as_json: bool) -> None:
     """Export one episode, or all of them, as one file for other programs.
 
-    --FORMAT FILE writes one episode in a format of its game, such as --slp FILE for melee.
+    --FORMAT FILE writes one episode in a format of its game, such as --slp FILE for melee. --minari
+    FOLDER and --lerobot FOLDER write the episodes of any game as a dataset of these libraries.
     """
+    from shadowbox.collect.datasets import WRITERS
+
     path, episode = parse_episode_spec(where)
     source = Store(path)
     chosen = range(len(source)) if episode is None else [episode]
-    if own:
+    if own and own[0].partition("=")[0].removeprefix("--") in WRITERS:
+        out = _dataset(source, chosen, own, out)
+    elif own:
         out = _own_format(source, list(chosen), own, out)
     elif out is None:
         raise UsageError(
@@ -160,9 +166,25 @@ def export(where: str, out: Path | None, own: tuple[str, ...], as_json: bool) ->
         )
     else:
         edit.export(source, chosen, out)
-    written = out.stat().st_size
+    files = [path for path in out.rglob("*") if path.is_file()] if out.is_dir() else [out]
+    written = sum(path.stat().st_size for path in files)
     line = f"{out}: {len(chosen)} episodes, {size(written)}"
     _say(as_json, {"out": str(out), "episodes": len(chosen), "bytes": written}, line)
+
+
+def _dataset(source: Store, chosen: Sequence[int], own: tuple[str, ...], out: Path | None) -> Path:
+    """Export episodes as a dataset of another library; `own` is `("--minari", "FOLDER")`."""
+    from shadowbox.collect.datasets import write_dataset
+
+    option, _, value = own[0].partition("=")
+    folders = [value, *own[1:]] if value else list(own[1:])
+    if len(folders) != 1 or out is not None:
+        raise UsageError(f"{option} takes one FOLDER and cannot be combined with --out")
+    if not len(chosen):
+        raise UsageError(f"{source.path}: no episode to export; name at least one")
+    require_sound(source, chosen)
+    write_dataset(option.removeprefix("--"), source, chosen, Path(folders[0]))
+    return Path(folders[0])
 
 
 def _own_format(source: Store, chosen: list[int], own: tuple[str, ...], out: Path | None) -> Path:

@@ -68,12 +68,23 @@ class _Leaf:
 
     def stored(self, value: Any, *, shared: bool) -> Array:
         """The leaf's numbers in a value of the space, in storage types: a copy [numbers]."""
-        flat = np.asarray(reduce(getitem, self.keys, value)).reshape(-1)
+        found = np.asarray(reduce(getitem, self.keys, value))
+        return np.asarray(self.stored_rows(found[None], shared=shared)[0])
+
+    def stored_rows(self, values: Array, *, shared: bool) -> Array:
+        """The same for values of the leaf alone [rows, ...]: a copy [rows, numbers]."""
+        flat = values.reshape(len(values), -1)
         if self.kind == "real":
             return flat.astype(np.float32)
         if self.kind == "flag":
             return flat.astype(bool)
         return np.asarray(flat.astype(np.int64) - (self.low.min() if shared else self.low))
+
+    def restored_rows(self, numbers: Array, *, shared: bool) -> Array:
+        """Values of the leaf [rows, ...] from `stored_rows`, in the type of its space."""
+        if self.kind == "choice":
+            numbers = numbers.astype(np.int64) + (self.low.min() if shared else self.low)
+        return numbers.reshape(len(numbers), *(self.space.shape or ())).astype(self.space.dtype)
 
     def restored(self, numbers: Array) -> Any:
         """The value of the leaf with these numbers, as `stored` gives them unshared."""
