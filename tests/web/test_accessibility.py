@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from browser import until
-from quick_brawl import GAME
+from quick_brawl import BRAWL, GAME
 from test_cli import run
 from test_runs_page import make_run, train_line, val_line
 
 from shadowbox.collect.matches import Pairing, record
 from shadowbox.core import system
 from shadowbox.core.downloads import npm
+from shadowbox.core.episode import Episode
+from shadowbox.data.store import Store
+from shadowbox.report.match import match_document
 
 AXE = npm._NpmPackage(  # MPL-2.0; tests alone use it
     "axe-core",
@@ -27,6 +31,7 @@ SCRIPT, BYTES = "axe.min.js", 653_780
 SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
 PAGES = (
     *("", "play", "arena", "live/1", "matches", "matches/0", "matches/0/0"),
+    *("matches/compare?match=0/0", "matches/compare?match=0/0&match=0/1"),
     *("tournaments", "tournaments/small", "runs", "runs/first/0"),
     *("runs/compare?run=first/0&run=second/0", "cards", "cards/policy-22k"),
     *("docs", "docs/play-like-me", "docs/metrics"),
@@ -60,8 +65,12 @@ def test_axe_finds_nothing_serious(server, browse, axe, tmp_path, capsys):
     table = tmp_path / "runs" / "tournaments" / "small.jsonl"
     few = ("--matches", 2, "--workers", 1, "--world", "brawl@time_limit=90", "--out", table)
     assert run(capsys, "tournament", "brawl", "based", "random", *few)[0] == 0
-    saved = [tmp_path / "match.html", tmp_path / "report.html"]
-    assert run(capsys, "view", f"{tmp_path / 'store'}#0", "--out", saved[0])[0] == 0
+    names = ("match", "report", "two", "mind")
+    saved = [tmp_path / f"{name}.html" for name in names]
+    matches = [f"{tmp_path / 'store'}#{number}" for number in (0, 1)]
+    assert run(capsys, "view", matches[0], "--out", saved[0])[0] == 0
+    assert run(capsys, "view", *matches, "--out", saved[2])[0] == 0
+    saved[3].write_text(_with_thoughts(tmp_path / "store"), encoding="utf-8")
     first = tmp_path / "runs" / "first" / "0"
     assert run(capsys, "report", first, "--no-match", "--out", saved[1])[0] == 0
     running = server(
@@ -74,18 +83,65 @@ def test_axe_finds_nothing_serious(server, browse, axe, tmp_path, capsys):
         page.goto(address)
         until(page, "document.querySelector('h1, main') !== null")
         page.wait_for_timeout(200)
-        page.evaluate(axe)
-        for theme, size, rules in (
-            ("light", "wide", None),
-            ("dark", "wide", ["color-contrast"]),  # what a theme alone can change
-            ("dark", "narrow", None),
-            ("light", "narrow", ["color-contrast"]),
-        ):
-            page.emulate_media(color_scheme=theme)
-            page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
-            for each in _findings(page, rules):
-                found.setdefault(each, []).append(f"{address} {theme} {size}")
+        _look(page, axe, address, found)
     assert not found, "\n".join(f"{each}: {where}" for each, where in found.items())
+
+
+def test_axe_finds_nothing_serious_while_one_plays(server, browse, axe):
+    """A match that is played, its pause, its end, and the page of an address that is not there."""
+    running, found = server(), {}
+    page = browse(running.url, width=1440, height=900, bypass_csp=True)
+    page.goto(f"{running.url}play?world=brawl@time_limit=9000")
+    page.fill("[name=opponent]", "constant")
+    page.click(".go")
+    until(page, "window.__viewer?.rows?.length > 3")
+    page.keyboard.press("d")
+    until(page, "__viewer.rows.length > 10 && __viewer.frame > 5")
+    _look(page, axe, "play, mid-match", found)
+    page.keyboard.press("p")
+    until(page, "document.getElementById('veil').innerText.includes('Paused')")
+    _look(page, axe, "play, paused", found)
+    page.goto(f"{running.url}play")
+    page.fill("[name=opponent]", "aggressive")
+    page.click(".go")
+    until(page, "window.__viewer?.rows?.length > 3")
+    page.keyboard.press("d")
+    until(page, "document.getElementById('veil').innerText.includes('Best of three')")
+    _look(page, axe, "play, its end", found)
+    # a browser logs the status of a page that is missing, which `browse` would take for a mistake
+    page.route("**/nowhere", lambda route: route.fulfill(response=route.fetch(), status=200))
+    page.goto(f"{running.url}nowhere")
+    assert "not found" in page.locator("h1").inner_text().lower()
+    _look(page, axe, "a page that is not there", found)
+    assert not found, "\n".join(f"{each}: {where}" for each, where in found.items())
+
+
+def _with_thoughts(store):
+    """Page of a stored match beside what a policy could have thought, at its first frame."""
+    known = Store(store, BRAWL.schema).episode(0)
+    rows = known.rows
+    odds = {f"{seat}/press/{key}": 0.5 for seat in (0, 1) for key in BRAWL.schema.control_keys}
+    tracks = {
+        key: np.full(rows, value, np.float32)
+        for key, value in {**odds, "0/value": 1.0, "1/value": -1.0, "0/guess/based": 0.9}.items()
+    }
+    tracks["0/attention"] = np.full((rows, 65), 1 / 65, np.float16)
+    return match_document(BRAWL, Episode(known.columns, known.meta, known.events, tracks=tracks))
+
+
+def _look(page, axe, address, found):
+    """Add the findings of axe on a page, by what was found, in both themes and sizes."""
+    page.evaluate(axe)
+    for theme, size, rules in (
+        ("light", "wide", None),
+        ("dark", "wide", ["color-contrast"]),  # what a theme alone can change
+        ("dark", "narrow", None),
+        ("light", "narrow", ["color-contrast"]),
+    ):
+        page.emulate_media(color_scheme=theme)
+        page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
+        for each in _findings(page, rules):
+            found.setdefault(each, []).append(f"{address} {theme} {size}")
 
 
 def _findings(page, rules):
