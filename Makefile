@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help setup demo test lint types arch browser peers camera docs gif ship bench clean
 
 help:
-	@echo "make demo    install, then play, record, audit and show a game"
+	@echo "make demo    install, then show the whole loop on one page, part by part"
 	@echo "make test    install, then every check that CI runs"
 	@echo "make setup   install into .venv"
 	@echo "make lint | types | arch   one kind of check"

@@ -178,6 +178,10 @@ WRONG = {
     "no encoding": (["train", "data/first", "--out", "x", "--encoding", "al"], "has no encoding"),
     "no setting": (["train", "data/first", "--out", "x", "--set", "stps=3"], "stps"),
     "no run": (["eval", "nope"], "nope is not a run"),
+    "a policy of a game": (
+        ["eval", "policy:champion"],
+        "shadowbox tournament GAME policy:champion",
+    ),
     "no run to analyze": (["analyze", "nope"], "nope is not a run"),
     "no bot": (["match", "brawl", "--p0", "bsed", "--p1", "based"], "did you mean 'based'?"),
     "no stage": (

@@ -3,46 +3,79 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
+from browser import until
 from walkthrough import BLOCK, PAGE
 
 from shadowbox import cli
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+FEWER = {  # of the demo
+    "--matches 200": "--matches 24", "--matches 100": "--matches 12", "matches: 100": "matches: 24",
+    "steps: 300": "steps: 10", "every: 100": "every: 5", "steps: 250": "steps: 8", "every: 125": "every: 4",
+    "steps: 36, batch: 64": "steps: 2, batch: 8", "n_steps: 64": "n_steps: 16", "matches: 40": "matches: 2",
+    "--matches 8": "--matches 2 --workers 1", "limit=900": "limit=90", "seconds=40": "seconds=2",
+    "--episodes 20 --starts 12": "--episodes 4 --starts 4", "--frames 120": "--frames 30",
+    "--max-frames 240": "--max-frames 30", "--seed 7 --store": "--seed 7 --max-frames 60 --store",
+}  # fmt: skip
 SMALLER = {"matches=100": "matches=24", "steps=300": "steps=4", "matches=40": "matches=2"}
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-def test_the_demo_runs_to_its_page(tmp_path, monkeypatch, capfd):
-    """`make demo` plays the game of the docs, stores 200 matches, verifies them and writes a page.
+@pytest.mark.slow
+def test_the_demo_shows_the_whole_loop_on_one_page(tmp_path, monkeypatch, visit):
+    """Each part of `make demo` is on its page as soon as it is done, with a picture that opens.
 
-    Here its commands of Shadowbox run in this process, and its policy learns for a few steps.
+    Here its commands of Shadowbox run in this process, and all of its numbers are small.
     """
     import run as demo
 
-    def call(command):
-        if command.startswith("shadowbox "):
-            with contextlib.chdir(out), pytest.raises(SystemExit) as stop:
-                cli.main(shlex.split(command)[1:])
-            assert stop.value.code == 0, command
-        else:
-            process(command)
+    seen = []
 
-    process, out = demo.call, tmp_path / "runs" / "demo"
-    few = demo.CARD.replace("steps: 300", "steps: 10").replace("every: 100", "every: 5")
-    for name, value in (("ROOT", tmp_path), ("OUT", out), ("CARD", few), ("call", call)):
+    def call(command, *, as_json=False):
+        text = (out / "index.html").read_text(encoding="utf-8")
+        seen.append([text.count(f'">{state}</span></h2>') for state in ("done", "running")])
+        for usual, less in FEWER.items():
+            command = command.replace(usual, less)
+        if not command.startswith("shadowbox "):
+            return process(command)
+        said = io.StringIO()
+        words = [*shlex.split(command)[1:], *["--json"] * as_json]
+        with (
+            contextlib.chdir(out),
+            contextlib.redirect_stdout(said),
+            pytest.raises(SystemExit) as stop,
+        ):
+            cli.main(words)
+        assert stop.value.code == 0, command
+        return json.loads(said.getvalue()) if as_json else {}
+
+    process, out, cards = demo.call, tmp_path / "runs" / "demo", tmp_path / "cards"
+    shutil.copytree(demo.CARDS, cards)
+    for card in cards.iterdir():
+        text = card.read_text(encoding="utf-8")
+        for usual, less in FEWER.items():
+            text = text.replace(usual, less)
+        card.write_text(text, encoding="utf-8")
+    for name, value in (("OUT", out), ("CARDS", cards), ("call", call)):
         monkeypatch.setattr(demo, name, value)
+    monkeypatch.syspath_prepend(str(out))
     demo.main()
-    text = capfd.readouterr().out
-    for words in ("200 episodes", "frames of brawl", "every file verified", "constant_velocity"):
-        assert words in text
-    assert "targets {'keys/up': (16, 32, 2)" in text
-    for page in ("brawl", "clone", "clone-match", "match", "paddles"):
-        assert (out / f"{page}.html").read_text().startswith("<!doctype html>")
+    assert seen[0] == [0, 1]
+    assert all(running == 1 for _, running in seen)
+    assert sorted({done for done, _ in seen}) == list(range(9))
+    page = visit(out / "index.html")
+    assert page.locator("h2 .badge").all_inner_texts() == ["done"] * 9
+    until(page, "[...document.querySelectorAll('match-viewer')].every((v) => v.rows?.length > 5)")
+    assert page.locator("match-viewer").count() == 8
+    assert page.evaluate("document.body.scrollWidth <= innerWidth")
 
 
 @pytest.mark.slow

@@ -129,3 +129,14 @@ def test_a_whole_match_by_touch_alone(server, browse):
     page.get_by_role("button", name="Next match").tap()
     until(page, "document.getElementById('score').textContent.includes('Match 2 of 3')")
     until(page, "!__viewer.ended && window.__viewer?.rows?.length > 3")
+
+
+def test_home_says_that_its_match_failed(client, monkeypatch):
+    """A match that ends with an error of the game is not prepared for ever: the page says so."""
+    monkeypatch.setattr("shadowbox.web.front.home._match", lambda site: 1 / 0)
+    end = time.monotonic() + 20
+    while (match := client.get("/home.json").json())["state"] == "preparing":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert match["state"] == "failed"
+    assert "terminal of the server" in match["error"]

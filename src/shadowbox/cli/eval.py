@@ -24,7 +24,7 @@ from shadowbox.core.game import Game
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.games import load
-from shadowbox.play.checkpoints import require_run
+from shadowbox.play.checkpoints import require_run, run_to_evaluate
 
 if TYPE_CHECKING:  # it needs torch, which help does not
     from shadowbox.evaluate.calibration import Calibration
@@ -192,6 +192,7 @@ def evaluate(
     dream:RUN or the game's own simulator. The verdict is left beside the checkpoint.
     """
     game = load(options["game"]) if options["game"] else None
+    checkpoint = run_to_evaluate(checkpoint)
     if probe:
         _probe(checkpoint, probe, store, options["player"], as_json)
     elif options["what_if"]:

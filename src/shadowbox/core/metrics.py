@@ -266,6 +266,48 @@ BASELINES = {
     "others": "the recorded player compared with the opponents in the same matches",
 }
 
+# Further figures in the logs of learners, by name or by KIND/NAME.
+LOGGED = {
+    "loss": "what the training minimizes; for policies of imitation the negative log-likelihood of "
+    "all controls of a decision in nats",
+    "lr": "learning rate of the optimizer",
+    "norm": "norm of the gradient before it is clipped",
+    "examples_per_s": "segments or matches that are learned from in a second",
+    "skipped": "batches left out, since their loss or gradient was not finite",
+    "epochs": "passes over each rollout",
+    "policy": "loss of the policy: PPO's clipped surrogate",
+    "value": "loss of the value: squared error of the predicted return",
+    "entropy_bonus": "part of the loss that rewards entropy",
+    "entropy": "entropy of the policy's decisions in nats; near 0 it always does the same",
+    "approx_kl": "KL divergence in nats from the policy that played to the updated one",
+    "clip_fraction": "share of the decisions whose probability ratio was clipped",
+    "explained_variance": "share of the variance of the returns that the value explains",
+    "reward": "mean reward of a decision",
+    "teacher_kl": "KL divergence in nats from the policy to its teacher",
+    "flags.change": "part of the loss: does any key change",
+    "flags.which": "part of the loss: to which combination of keys",
+    "change_acc": "share of the changes of state and move that are predicted right, one frame ahead",
+    "pos_mae": "mean error of places one frame ahead, in units of the game",
+    "play/recent": "wins among the last 200 matches, by opponent",
+    "play/win_rate": "wins since the last line, by opponent",
+    "play/return": "sum of the rewards of a match",
+    "play/frames": "length of a match",
+    "play/matches": "matches that ended since the last line",
+    "play/stage": "number of the stage of the card, from 0",
+}
+SHORT = {  # words that are written beside the names of some
+    "loss": "nats per decision",
+    "lr": "learning rate",
+    "norm": "of the gradient",
+    "examples_per_s": "speed",
+    **{
+        name: LOGGED[name]
+        for name in ("play/recent", "play/win_rate", "play/return", "play/frames")
+    },
+}
+_KINDS = ("val", "eval", "train", "play", "bench")  # of lines, before the name of a figure
+_BETTER = {"low": "less is better", "high": "more is better", "": ""}
+
 METRIC_BY_NAME = {metric.name: metric for metric in METRICS}
 
 # Skill of a learned world: of a field at a horizon in frames.
@@ -275,6 +317,30 @@ SKILL = re.compile(r"skill/(?P<field>[\w.+~-]+(?:/[\w.+~-]+)*)@(?P<horizon>[1-9]
 def metric_of(name: str) -> Metric:
     """Metric of a figure's name: `press_ratio.keys/a` -> press_ratio."""
     return METRIC_BY_NAME[name.partition(".")[0]]
+
+
+def describe(figure: str) -> str:
+    """Meaning of a figure such as `val/onset_f1_greedy/markov`, for a reader; empty if unknown."""
+    kind, slash, rest = figure.partition("/")
+    name = rest if slash and kind in _KINDS else figure
+    stem = re.split(r"[./@]", name)[0]
+    for key in (figure, f"{kind}/{stem}", name):
+        if key in LOGGED and not (key in METRIC_BY_NAME and kind in ("val", "eval")):
+            return _sentence(LOGGED[key])
+    if metric := METRIC_BY_NAME.get(stem):
+        return _sentence(metric.meaning, _BETTER.get(metric.better, f"{metric.better} is ideal"))
+    return _sentence(LOGGED.get(stem, ""))
+
+
+def meanings() -> dict[str, str]:
+    """Meanings of all figures of the logs of runs, by name."""
+    names = [metric.name for metric in METRICS if metric.where == "validation"]
+    return {name: describe(name) for name in (*names, *LOGGED)}
+
+
+def _sentence(*parts: str) -> str:
+    text = "; ".join(filter(None, parts))
+    return text[:1].upper() + text[1:] + "." if text else ""
 
 
 def metrics_in(where: Iterable[str]) -> dict[str, MetricInfo]:

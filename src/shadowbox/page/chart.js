@@ -31,11 +31,13 @@ export function shape(tag, attributes, ...children) {
  * @typedef {{value: number, name: string, tone: string, title: string}} Level  a horizontal line
  * @typedef {{x: number, name: string, tone: string, title: string}} Mark  an event at x
  * @param {string} title
+ * @param {string} means  explanation of the title, under the pointer and at the keyboard (hint.js)
  */
-export function chart(title) {
+export function chart(title, means = "") {
+  const named = means ? el("dfn", { tabindex: "0", title: means }, title) : title;
   const readout = el("p", { class: "readout" });
   const stage = el("div", { class: "chart" });
-  const root = el("section", { class: "figure" }, el("h2", {}, title), readout, stage);
+  const root = el("section", { class: "figure" }, el("h2", {}, named), readout, stage);
   let curves = [];
   let levels = [];
   let marks = [];

@@ -13,6 +13,8 @@ from html import escape
 from importlib.resources import files
 from typing import NamedTuple
 
+from shadowbox.core.metrics import describe
+
 
 class Html(str):
     """Markup made by this module. Plain strings are text."""
@@ -41,6 +43,8 @@ def shell(
     script may run WebAssembly, which is inside it as well.
     """
     style = "".join(part(name) for name in styles)
+    if "dfn" in f"{body}{script}":
+        script += part("hint.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     if script:
@@ -76,6 +80,12 @@ def sentence(*parts: Text) -> Html:
 def code(text: str) -> Html:
     """Text in a fixed-width font: a spec, a hash, a command."""
     return Html(f"<code>{escape(text)}</code>")
+
+
+def metric_name(figure: str, shown: str = "") -> Html:
+    """Name of a figure, which explains itself under the pointer and at the keyboard (hint.js)."""
+    means, text = describe(figure), escape(shown or figure)
+    return Html(f'<dfn tabindex="0" title="{escape(means)}">{text}</dfn>' if means else text)
 
 
 def badge(word: str, tone: str = "plain") -> Html:

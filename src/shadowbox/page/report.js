@@ -5,7 +5,7 @@ import { el, plain } from "./parts.js";
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const spot = document.getElementById("curves");
 const folded = el("details", {}, el("summary", {}, "Everything else that was measured"));
-const charts = figures.map((figure) => ({ figure, view: chart(titleOf(figure)) }));
+const charts = figures.map((figure) => ({ figure, view: chart(titleOf(figure), figure.means) }));
 let axis = "step";
 
 spot.replaceChildren(

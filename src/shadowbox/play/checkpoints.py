@@ -141,6 +141,19 @@ def require_run(where: str, game: Game | None = None) -> None:
         run_of_seed(Path(where.partition("@")[0]), "", where, game)
 
 
+def run_to_evaluate(spec: str) -> str:
+    """The run of `policy:RUN`, or the name itself; a policy of a game has no place for a verdict."""
+    kind, _, run = spec.partition(":")
+    if kind != "policy":
+        return spec
+    if Path(run.partition("@")[0]).is_dir():
+        return run
+    raise UsageError(
+        f"'{spec}': eval takes a run or a checkpoint's folder, where it leaves the verdict; "
+        f"let a policy that comes with a game play: shadowbox tournament GAME {spec} AGENT"
+    )
+
+
 def folder_of_spec(spec: str, game: Game) -> Path | None:
     """Folder of the checkpoint of `policy:RUN@OPTION...` or `dream:RUN@OPTION...`; else None."""
     text, *options = spec.split("@")

@@ -24,6 +24,7 @@ from shadowbox.page.document import (
     code,
     facts,
     heading,
+    metric_name,
     sentence,
     table,
     with_interval,
@@ -273,7 +274,7 @@ def outcomes(targets: Sequence[Mapping[str, Any]]) -> Html:
         baselines = ", ".join(f"{name} {value:.4g}" for name, value in each["baselines"].items())
         rows.append(
             [
-                words(promised(each), mono=True),
+                _explained(each),
                 badge(each["verdict"], tone(each["verdict"])),
                 reached(each),
                 words(baselines or "-"),
@@ -327,13 +328,21 @@ def promised(target: Mapping[str, Any]) -> str:
     )
 
 
+def _explained(target: Mapping[str, Any]) -> Html:
+    """A target whose metric explains itself, which may wrap inside a table cell."""
+    bound = escape(promised(target).removeprefix(target["metric"]))
+    return Html(f'<span class="words"><code>{metric_name(target["metric"])}{bound}</code></span>')
+
+
 def _promised_briefly(target: Mapping[str, Any]) -> Html:
     """A target on two lines for narrow column headers: `onset_f1` over `> its look_up`."""
     metric, bound = (
         target["metric"].removeprefix("eval/"),
         promised(target).removeprefix(f"{target['metric']} "),
     )
-    return Html(f"{escape(metric)}<br>{escape(bound.replace(target['metric'] + '/', 'its '))}")
+    return Html(
+        f"{metric_name(target['metric'], metric)}<br>{escape(bound.replace(target['metric'] + '/', 'its '))}"
+    )
 
 
 def reached(target: Mapping[str, Any], *, best: bool = False) -> Html:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from shadowbox.core.metrics import SHORT, describe
 from shadowbox.experiment import results
 from shadowbox.report import levels
 from shadowbox.train import log
@@ -15,12 +16,6 @@ POINTS = 600  # of a curve: about one for each pixel of its width
 COLORS = 6  # of runs in one chart; further runs repeat them, with their names beside
 BACKGROUND = ("lr", "norm", "examples_per_s")  # figures that explain, folded
 FLOORS = (".low", ".high")
-WORDS = {  # of figures whose name does not say it
-    "play/recent": "wins among the last 200 matches, by opponent",
-    "play/win_rate": "wins since the last line, by opponent",
-    "play/return": "sum of the rewards of a match",
-    "play/frames": "length of a match",
-}
 APART = ("kind", "step", "epoch", "wall")
 
 
@@ -189,7 +184,8 @@ def _figure(logs: Sequence[_Log], figure: str, *, folded: bool) -> dict[str, Any
     words += ["dashed lines are baselines"] if baselines else []
     return {
         "name": figure,
-        "words": WORDS.get(figure, ""),
+        "words": SHORT.get(figure, ""),
+        "means": describe(figure),
         "folded": folded,
         "summary": f"{'; '.join(words)}.",
         "curves": [curve for curve in curves if curve],

@@ -32,6 +32,7 @@ from shadowbox.page.document import (
     facts,
     folded,
     heading,
+    metric_name,
     sentence,
     table,
     with_interval,
@@ -303,7 +304,7 @@ def _figures(figures: Mapping[str, Figure]) -> Html:
     )
     rows: list[Sequence[Text]] = [
         [
-            name,
+            metric_name(name),
             _number(figure.value),
             *(_plain(figure.baselines[b].value) if b in figure.baselines else "" for b in columns),
         ]

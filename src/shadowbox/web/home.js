@@ -20,7 +20,9 @@ async function load() {
   if (match.state === "preparing") {
     viewer.querySelector(".waiting")?.replaceChildren("Preparing a match: the simulator compiles.");
     setTimeout(load, 300);
-  } else if (match.state === "none") document.querySelector(".hero").hidden = true;
+  } else if (match.state === "failed")
+    viewer.querySelector(".waiting")?.replaceChildren(match.error);
+  else if (match.state === "none") document.querySelector(".hero").hidden = true;
   else show(match);
 }
 

@@ -13,12 +13,6 @@ const FEW = 4; // figures of a learner's own that are all shown
 const ENDS = /\.(low|high)$/; // of an interval
 const LOOP = ["train", "val"]; // kinds of lines of the loop; others are a learner's own
 const SILENT = "No line for 5 minutes: it was killed, or a step takes longer than that.";
-const DESCRIPTIONS = {
-  loss: "nats per decision",
-  lr: "learning rate",
-  norm: "of the gradient",
-  examples_per_s: "speed",
-};
 
 const sources = JSON.parse(document.body.dataset.runs).map((source) => ({ ...source, ...fresh() }));
 const common = sharedFolders(sources.map(({ name }) => name)); // letters that all names share
@@ -30,6 +24,7 @@ const folded = el(
   {},
   el("summary", {}, "Everything else that was measured"),
 );
+folded.addEventListener("toggle", () => folded.open && draw());
 const charts = new Map();
 const drawn = new Map(); // name of a figure -> its curves, as they are drawn
 const settings = new Set(sources.map(({ name }) => settingOf(name)));
@@ -114,7 +109,7 @@ function draw() {
   const score = el("div", {});
   if (!charts.size) spot.replaceChildren(score, folded);
   for (const name of scores) show(name, spot.firstElementChild, loaded);
-  for (const name of others) show(name, folded, loaded);
+  for (const name of others) show(name, folded, loaded, folded.open);
   folded.hidden = !others.length;
   state(loaded);
   if (alone) {
@@ -170,13 +165,15 @@ function hasInterval(loaded, figure) {
   );
 }
 
-function show(name, into, loaded) {
+/** Draw a figure; one that is not `visible` only gets its place. */
+function show(name, into, loaded, visible = true) {
   if (!charts.has(name)) {
-    const made = chart(heading(name));
+    const made = chart(heading(name), meaning(name));
     charts.set(name, made);
     saving(made.root, name.replaceAll("/", "-"), () => drawn.get(name) ?? []);
     into.append(made.root);
   }
+  if (!visible) return;
   const each = loaded
     .flatMap((run, at) => (alone ? curvesOf(run, name) : [comparedCurve(run, name, at)]))
     .filter(Boolean);
@@ -231,8 +228,14 @@ function position({ curves }, step) {
 }
 
 function heading(name) {
-  const description = DESCRIPTIONS[name] ?? sources[0].words[name];
+  const description = sources[0].words[name];
   return plain(name) + (description ? `: ${description}` : "");
+}
+
+/** Meaning of a figure, or of the one that it is a part of: `play/return.win` of `play/return`. */
+function meaning(name) {
+  const { means } = sources[0];
+  return means[name] ?? means[name.split(".")[0]] ?? means[name.split(/[./]/)[0]] ?? "";
 }
 
 /** Curves of a single run: training and validation, or the learner's own lines. */

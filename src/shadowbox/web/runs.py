@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from shadowbox.core.metrics import SHORT, meanings
 from shadowbox.errors import ShadowboxError, UsageError
-from shadowbox.page.document import Html, badge, code, facts, folded, heading, table
-from shadowbox.report import curves, levels, own_parts
+from shadowbox.page.document import Html, badge, code, facts, folded, heading, metric_name, table
+from shadowbox.report import levels, own_parts
 from shadowbox.train.log import EVENTS, FACTS, METRICS
 from shadowbox.train.runs import Run
 from shadowbox.web import cards, run_matches, runlog
@@ -28,6 +29,13 @@ TONES = {
     "stopped": "plain",
     "silent": "bad",
 }
+PARTS_OF_TIME = (
+    "Seconds of the training loop by part. On a GPU, forward and backward run asynchronously; "
+    "their time is in wait."
+)
+DIFFERENT = (
+    "These runs were trained and validated on different data, so their scores cannot be compared."
+)
 HASHES = ("commit", "fingerprint", "facts_hash", "coding_hash", "card_hash")
 NAMES = {
     "commit": "commit",
@@ -52,7 +60,8 @@ def runs(site: Site, metric: str = "") -> str:
     )
     blocks: list[str] = [element("h1", "Runs")]
     if folders:
-        head = ["", "run", "state", "best", "data", "step", "wall time", *([metric] * bool(metric))]
+        head = ["", "run", "state", "best", "data", "step", "wall time"]
+        head += [metric_name(metric)] * bool(metric)
         last = {name: _last_values(path) for name, path in folders}
         rows = [
             [*_summary(name, path), *([_value(last[name].get(metric))] * bool(metric))]
@@ -89,11 +98,7 @@ def run(site: Site, name: str) -> str:
         heading("Curves"),
         *_figures(),
         heading("Time"),
-        element(
-            "p",
-            "Seconds of the training loop by part. On a GPU, forward and backward run "
-            "asynchronously; their time is in wait.",
-        ),
+        element("p", PARTS_OF_TIME),
         element("div", id="time"),
         heading("Events"),
         element("div", id="events"),
@@ -127,11 +132,7 @@ def compare(site: Site, names: list[str]) -> str:
     blocks: list[str] = [element("h1", "Runs compared"), element("p", id="state", role="status")]
     same = len({str(run_facts.get("fingerprint")) for run_facts in compared.values()}) == 1
     if not same:
-        warning = (
-            "These runs were trained and validated on different data, "
-            "so their scores cannot be compared directly."
-        )
-        blocks.append(element("p", badge("different data", "bad"), " ", warning))
+        blocks.append(element("p", badge("different data", "bad"), " ", DIFFERENT))
     blocks += [
         table(["run", "best", "data", "settings that differ", "parameters"], rows, left=4),
         *_figures(),
@@ -179,7 +180,8 @@ def _source(name: str, run_facts: Mapping[str, Any]) -> dict[str, Any]:
         "source": f"{_address(name)}/metrics.json",
         "own": f"{_address(name)}/own.html",
         "levels": levels.of_run(run_facts),
-        "words": curves.WORDS,
+        "words": SHORT,
+        "means": meanings(),
     }
 
 
@@ -289,9 +291,8 @@ def _best(run_facts: Mapping[str, Any]) -> Html:
     value = number(best.get("value"))
     if value is None:
         return element("span", "not yet", class_="soft")
-    return Html(
-        f"{element('span', f'{value:.4g} ')}{element('small', plain(str(best.get('score', ''))))}"
-    )
+    name = metric_name(f"val/{best.get('score', '')}", plain(str(best.get("score", ""))))
+    return Html(f"{element('span', f'{value:.4g} ')}{element('small', name)}")
 
 
 def _data(run_facts: Mapping[str, Any]) -> str:
@@ -303,9 +304,7 @@ def _changes(run_facts: Mapping[str, Any], all_facts: Iterable[Mapping[str, Any]
     """Settings of a run that differ from those of any other run."""
     configs = [_part(facts, "config") for facts in all_facts]
     own = _part(run_facts, "config")
-    different = [
-        name for name, value in own.items() if any(config.get(name) != value for config in configs)
-    ]
+    different = [name for name in own if any(each.get(name) != own[name] for each in configs)]
     return ", ".join(f"{name} {_text(own[name])}" for name in different) or "-"
 
 
@@ -339,8 +338,8 @@ def _card(site: Site, run_facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not isinstance(name, str):
         return []
     label = code(name)
-    linked = name in cards.card_files(site.cards)
-    return [("card", link(cards.address(name), label) if linked else label)]
+    known = name in cards.card_files(site.cards)
+    return [("card", link(cards.address(name), label) if known else label)]
 
 
 def _flat(data: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -19,6 +19,8 @@ function equip(table) {
     if (!name) continue;
     const made = button(`sort by ${name}`, name, () => sort(body, heads, at));
     made.className = "sorts";
+    const means = head.querySelector("dfn")?.title;
+    if (means) [made.title, made.className] = [means, "sorts means"];
     head.replaceChildren(made);
   }
   const rows = () => [heads, ...[...body.rows].filter(({ hidden }) => !hidden).map(({ cells }) => [...cells])];

@@ -1,5 +1,6 @@
 /** Shared script of the server's pages: copy buttons, requests, forms that start a match. */
 import { button, el } from "./parts.js";
+import "./hint.js";
 import "./tables.js";
 
 export const LOST =

@@ -27,6 +27,7 @@ from shadowbox.web.site import Site
 log = logging.getLogger(__name__)
 
 SHOWN = ("expert", "aggressive")  # bots of the match on the page, where the game has them
+FAILED = "The match for this page failed; the terminal of the server says why."
 DOORS = (
     (
         "/play",
@@ -61,7 +62,7 @@ class _HomeMatch:
         self._data: dict[str, Any] = {"state": "preparing"}
 
     def data(self) -> dict[str, Any]:
-        """Data for the viewer, or the `state`: preparing, or none on a server without matches."""
+        """Data for the viewer, or the `state`: preparing, none on a server without matches, failed."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._make, name="home match", daemon=True)
@@ -74,6 +75,9 @@ class _HomeMatch:
         except ShadowboxError as error:
             log.warning("no match for the Home page: %s", error)
             self._data = {"state": "none"}
+        except Exception:  # of the game, which the page must not wait for
+            log.exception("the match for the Home page failed")
+            self._data = {"state": "failed", "error": FAILED}
 
 
 def home(site: Site) -> str:
