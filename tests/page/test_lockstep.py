@@ -100,6 +100,24 @@ def test_pairs_of_a_report_have_their_own_bars(tmp_path, visit):
     assert page.evaluate(FRAMES) == [2, 2, 0, 0]
 
 
+def test_many_matches_are_below_each_other(tmp_path, visit):
+    """Five clips that play as one are in pairs, none over another, and the one bar is always seen."""
+    clips = [match_clip(GAME, f"clip {at}", episode(30, seed=at)) for at in range(5)]
+    path = tmp_path / "report.html"
+    path.write_text(clips_page("five", [side_by_side(clips, together=True)]))
+    page = visit(path, width=1440, height=900)
+    until(page, READY)
+    boxes = [one.bounding_box() for one in page.locator(".stage").all()]
+    heads = [one.bounding_box()["y"] for one in page.locator("figcaption").all()]
+    assert [box["x"] for box in boxes[:2]] == [box["x"] for box in boxes[2:4]]
+    for above, below in ((0, 2), (1, 3), (2, 4)):
+        assert boxes[above]["y"] + boxes[above]["height"] < heads[below] < boxes[below]["y"]
+    bar = page.locator(".bar:visible").bounding_box()
+    assert bar["y"] + bar["height"] <= 900
+    page.locator("[aria-label='A frame forward']:visible").click()
+    assert page.evaluate(FRAMES) == [1] * 5
+
+
 def test_a_dream_begins_beside_its_row(tmp_path):
     """A match that was begun from a row of another one is compared with that row; others from the start."""
     first, begun = tmp_path / "a", {"from": f"{tmp_path / 'a'}#3:120"}

@@ -238,6 +238,7 @@ def test_every_page_fits(server, browse, tmp_path, width, height, scheme):
         "play",
         "matches",
         "matches/0/1",
+        "matches/compare?match=0/0&match=0/1",
         "tournaments",
         f"live/{begun['match']}",
     ):
@@ -248,6 +249,30 @@ def test_every_page_fits(server, browse, tmp_path, width, height, scheme):
             "button:not(.legend *):visible, input:visible, select:visible"
         ).all():
             assert button.bounding_box()["height"] >= 44, (path, button.inner_text())
+
+
+def test_two_stored_matches_play_as_one(server, browse, tmp_path):
+    """From a match to the list of the others, to both: one bar, and the address has both and the frame."""
+    record(GAME, [Pairing("based", "random", 2)], tmp_path / "fights")
+    page = browse(server(tmp_path / "fights").url + "matches/0/1")
+    follow(page, page.get_by_text("Compare with another match"))
+    follow(page, page.get_by_role("link", name="#0", exact=True))
+    until(page, "document.querySelectorAll('.bar:not([hidden])').length === 1")
+    page.evaluate("__viewer.pause(); __viewer.seek(70);")
+    frames = "[...document.querySelectorAll('match-viewer')].map((one) => one.frame)"
+    assert page.evaluate(frames) == [70, 70]
+    until(page, "location.hash === '#70'")
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    until(page, "document.querySelectorAll('.bar:not([hidden])').length === 1")
+    assert page.evaluate(frames) == [70, 70]
+    store = Store(tmp_path / "fights")
+    damage = [store.episode(number).columns["player/damage"][70] for number in (1, 0)]
+    shown = page.evaluate(
+        "[...document.querySelectorAll('match-viewer')].map((one) => one.state.numbers.flat())"
+    )
+    assert shown == [[f"{value:.0f}" for value in each] for each in damage]
 
 
 def test_a_stored_match_opens_in_the_viewer(server, browse, tmp_path):
