@@ -77,7 +77,7 @@ def newcomer(tmp_path):
 
 
 def test_a_player_gets_an_agent_that_plays_like_them(newcomer, browse, visit):
-    """Greeting, three matches in the browser, a policy of them, and a match of it to watch."""
+    """Greeting, matches in the browser, a policy of them, a match of it to watch, and one against it."""
     assert "shadowbox serve --open" in newcomer.call()
     server, address = newcomer.serve("--world", SHORT)
     page = browse(address, width=1000, height=700)
@@ -107,6 +107,18 @@ def test_a_player_gets_an_agent_that_plays_like_them(newcomer, browse, visit):
     )
     page = visit(newcomer.folder / "me.html")
     until(page, "document.querySelector('match-viewer').rows?.length > 30")
+    server, address = newcomer.serve("--world", SHORT)
+    page = browse(address + "play", width=1000, height=700)
+    (clone,) = page.evaluate(
+        "[...document.querySelectorAll('datalist option')].map((one) => one.value)"
+        ".filter((spec) => spec.startsWith('policy:runs/me'))"
+    )
+    page.fill("[name=opponent]", clone)
+    page.click(".go")
+    until(
+        page, "window.__viewer?.rows?.length > 10 && __viewer.hello.players[1].includes('runs/me')"
+    )
+    newcomer.stop(server)
     newcomer.done()
 
 
