@@ -47,6 +47,7 @@ NO_RUN = {
     "docs/melee.md": [
         "needs replays of your own",
         "needs Slippi Dolphin and your own copy of the game",
+        "needs Slippi Dolphin and your own copy of the game",
     ],
     "docs/takeover.md": ["needs a person at the keys"],
     "docs/pipeline.md": [
@@ -204,6 +205,8 @@ def smaller(words: list[str]) -> list[str]:
         return [each for name, value in SHIPPED.items() for each in ("--set", f"{name}={value}")]
     if "--resume" in words or "--probe" in words or words[1] not in SMALLER:
         return []
+    if words[1:3] == ["play", "melee"]:
+        return []  # its dry run is small, and has neither a page nor a time
     if words[1] == "eval" and "data/melee" in words:
         return SMALLER["eval"][2:]  # no matches of a game without a simulator
     length = ["--epochs", "1"] if "--epochs" in words else ["--steps", "2"]

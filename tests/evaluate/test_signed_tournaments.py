@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from judging import run as trained_run
 
+from shadowbox import cli
 from shadowbox.core.game import stable_hash
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.evaluate.ledger import chain
@@ -83,9 +84,13 @@ def test_a_flipped_result_is_named(ledger, tmp_path):
         if at == 2:
             block["matches"][1]["winner"] = 1 if block["matches"][1]["winner"] != 1 else 0
 
-    ((line, words),) = lies(forged(ledger, tmp_path, change))
+    path = forged(ledger, tmp_path, change)
+    ((line, words),) = lies(path)
     assert line == 3
     assert "its controls give winner" in words
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["tournament", "verify", str(path), "--share", "1"])
+    assert stop.value.code == 1
 
 
 def test_controls_that_no_bot_presses_are_found(ledger, tmp_path):

@@ -83,8 +83,8 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
         "From recordings to a policy, a world, matches and one page, in one call.",
     ),
     "play": (
-        "shadowbox.cli.play.gesture:play",
-        "Play a game of others, live: Minecraft with body and hands.",
+        "shadowbox.cli.play.commands:play",
+        "Play a game of others, live: Melee against a policy, Minecraft with body and hands.",
     ),
     "pull": (
         "shadowbox.cli.hub.commands:pull",

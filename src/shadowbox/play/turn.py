@@ -195,7 +195,7 @@ class MatchBatch:
             )
         earlier = {} if self.reward is None else self.reward.before(view)
         self.columns, events, done = self.world.step(pressed)
-        self._pressed = pressed
+        self._pressed = getattr(self.world, "controls_read", pressed)  # a live game has people, too
         self._uncounted += 1
         if len(events) and not self._counts_rows:
             events = events.copy()

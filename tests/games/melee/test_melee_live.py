@@ -11,8 +11,9 @@ from made_replays import made
 
 from shadowbox.errors import RecordingError, ShadowboxError, UsageError
 from shadowbox.games.melee import slp
-from shadowbox.games.melee.dolphin import STAGES, DolphinWorld, menus, press, world
+from shadowbox.games.melee.dolphin import DolphinWorld, press, world
 from shadowbox.games.melee.export import replay_of
+from shadowbox.games.melee.menus import STAGES, menus
 from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN
 from shadowbox.games.melee.rows import rows_of
 from shadowbox.games.melee.schema import SCHEMA
@@ -204,7 +205,7 @@ def test_a_real_game_live_is_the_real_game(replays):
 def dolphin(tmp_path):
     """A live world with two controllers connected to a fake Dolphin, and this fake."""
     melee = pytest.importorskip("melee")
-    from fake_dolphin import FakeDolphin, free_port
+    from shadowbox.games.melee.fake_dolphin import FakeDolphin, free_port
 
     (tmp_path / "Config").mkdir()
     config = configparser.ConfigParser()
@@ -216,7 +217,8 @@ def dolphin(tmp_path):
         is_dolphin=True, is_remote=True, slippi_port=port, dolphin_home_path=str(tmp_path)
     )
     controllers = [melee.Controller(console, number) for number in (1, 2)]
-    fake = FakeDolphin([controller.pipe_path for controller in controllers], port, frames=86 + 40)
+    pads = {controller.port: controller.pipe_path for controller in controllers}
+    fake = FakeDolphin(pads, port, frames=86 + 40)
     fake.start()
     assert console.connect()
     for controller in controllers:
@@ -224,7 +226,7 @@ def dolphin(tmp_path):
     live = DolphinWorld(console, controllers)
     yield live, fake
     live.close()
-    fake.join(5)
+    fake.stop()
     assert fake.problem is None
 
 
@@ -246,6 +248,8 @@ def test_pressed_controls_arrive_in_the_next_frame(dolphin):
         if done[0]:
             break
         pressed.append({key: controls[key].copy() for key in SCHEMA.control_keys})
+        for key, values in live.controls_read.items():
+            np.testing.assert_allclose(values.astype(float), controls[key], atol=1e-3, err_msg=key)
         xs.append(columns["player/x"][0].copy())
     assert len(pressed) == 40
     moved = np.diff(np.array(xs), axis=0)
@@ -258,7 +262,7 @@ def test_pressed_controls_arrive_in_the_next_frame(dolphin):
         np.testing.assert_allclose(
             inputs, [controls[key][0] for controls in pressed], atol=1e-6, err_msg=key
         )
-    assert fake.pipes[0].lines.count("FLUSH") == fake.pipes[1].lines.count("FLUSH")
+    assert fake.pipes[1].lines.count("FLUSH") == fake.pipes[2].lines.count("FLUSH")
     assert live.step(SCHEMA.neutral(1))[2][0]
 
 
@@ -277,7 +281,7 @@ def test_wrong_calls_are_refused(tmp_path):
     """Missing files, unknown characters and stages, and several matches are refused at once."""
     iso = tmp_path / "melee.iso"
     iso.touch()
-    with pytest.raises(UsageError, match=r"dolphin=.*none does not exist"):
+    with pytest.raises(UsageError, match=r"--dolphin: .*none does not exist"):
         world(dolphin=str(tmp_path / "none"), iso=str(iso))
     with pytest.raises(UsageError, match=r"one match at a time \(got 2\)"):
         world(2, dolphin=str(iso), iso=str(iso))
@@ -301,7 +305,7 @@ def test_menus_press_for_both(monkeypatch):
             )
 
     monkeypatch.setattr(melee, "MenuHelper", Helper)
-    navigate = menus("fox,marth", "yoshis_story", cpu=9)
+    navigate = menus("fox,marth", "yoshis_story", (0, 9))
     for _ in range(2):
         navigate(None, ["one", "two"])
     assert calls == 2 * [
@@ -311,7 +315,7 @@ def test_menus_press_for_both(monkeypatch):
     assert all(name in melee.Stage.__members__ for name in STAGES.values())
 
 
-def test_a_console_stuck_in_menus_is_given_up(monkeypatch):
+def test_a_console_stuck_in_menus_is_given_up():
     """A console that stays in its menus raises an error with a hint."""
     pytest.importorskip("melee")
 
@@ -322,9 +326,8 @@ def test_a_console_stuck_in_menus_is_given_up(monkeypatch):
         def step(self):
             return type("State", (), {"menu_state": type("Menu", (), {"name": "CHARACTER_SELECT"})})
 
-    monkeypatch.setattr("shadowbox.games.melee.dolphin.MENU_FRAMES", 5)
     seen = []
-    live = DolphinWorld(Stuck(), [], lambda state, _: seen.append(state))
+    live = DolphinWorld(Stuck(), [], lambda state, _: seen.append(state), menu_frames=5)
     with pytest.raises(ShadowboxError, match="no game began within 5 frames"):
         live.reset(np.zeros(1, int))
     assert len(seen) == 5

@@ -37,6 +37,18 @@ def agents(text: str, given: Given) -> list[str]:
     return [*dict.fromkeys([*known, *rivals]), "hold:", "replay:", "py:"]
 
 
+def live_seats(text: str, given: Given) -> list[str]:
+    """Players of a live game of Melee: agents, a person, a CPU of the game."""
+    return ["human", "cpu", "cpu@level=9", *agents(text, {**given, "game": "melee"})]
+
+
+def live_stages(text: str, given: Given) -> list[str]:
+    """Stages that a live game of Melee can be led to."""
+    from shadowbox.games.melee.menus import STAGES
+
+    return list(STAGES)
+
+
 def worlds(text: str, given: Given) -> list[str]:
     """The game's simulator with its options, and learned worlds that come with it."""
     game = _game(given)
@@ -156,5 +168,8 @@ BY_NAME: dict[str, Callable[[str, Given], list[str]]] = {
 BY_COMMAND: dict[tuple[str, str], Callable[[str, Given], list[str]]] = {
     ("games", "name"): games,
     ("eval", "by"): agents,  # elsewhere a key of metadata
+    ("melee", "p0"): live_seats,
+    ("melee", "p1"): live_seats,
+    ("melee", "stage"): live_stages,
     ("report", "what"): runs_and_cards,
 }

@@ -43,12 +43,7 @@ if TYPE_CHECKING:
 GAME = "ws://127.0.0.1:8765/mcctp"
 
 
-@click.group()
-def play() -> None:
-    """Play a game of others, live, with a policy in the loop."""
-
-
-@play.command()
+@click.command()
 @click.option(
     "--checkpoint",
     default="keys",

@@ -10,50 +10,57 @@ columns of the replay that the game leaves behind.
     )
 
 Needs the extra `live`, Slippi Dolphin and the user's own copy of the game (NTSC 1.02). Do not use
-it in unranked online games.
+it in unranked online games. games/melee/start_dolphin.py starts Dolphin; `shadowbox play melee`
+plays.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import struct
+import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from shadowbox.core.game import EVENT
 from shadowbox.core.schema import Array, Columns
-from shadowbox.errors import RecordingError, ShadowboxError, UsageError, did_you_mean, install_hint
+from shadowbox.errors import RecordingError, ShadowboxError, UsageError
 from shadowbox.games.melee.events import events
-from shadowbox.games.melee.names import CHARACTERS, FIGHTERS
+from shadowbox.games.melee.menus import MenuNavigation
 from shadowbox.games.melee.rows import rows_of
 from shadowbox.games.melee.schema import FIRST_FRAME, SCHEMA
+from shadowbox.games.melee.slp import ubjson
+from shadowbox.games.melee.slp.data import END_METHODS
+from shadowbox.games.melee.slp.layout import EVENT_SIZES
+from shadowbox.games.melee.slp.parts import METADATA
+from shadowbox.games.melee.slp.read import HEAD
 from shadowbox.games.melee.slp.stream import EventStream
 
-STAGES = {  # our names -> libmelee's; its numbers differ from the game's
-    "battlefield": "BATTLEFIELD",
-    "dream_land": "DREAMLAND",
-    "final_destination": "FINAL_DESTINATION",
-    "fountain_of_dreams": "FOUNTAIN_OF_DREAMS",
-    "pokemon_stadium": "POKEMON_STADIUM",
-    "yoshis_story": "YOSHIS_STORY",
-}
 BUTTONS = {  # column of the pad -> libmelee's name
     **{name: f"BUTTON_{name.upper()}" for name in ("a", "b", "x", "y", "z", "l", "r", "start")},
     **{name: f"BUTTON_{name.upper()}" for name in ("d_up", "d_down", "d_left", "d_right")},
 }
 MENU_FRAMES = 60 * 120  # two minutes in the menus count as failed
+LOOK_S = 0.5  # between two looks at whether Dolphin still runs, while no frame comes
+QUIT = "no contest"  # the end of a game that a player left
 IN_GAME = ("IN_GAME", "SUDDEN_DEATH")
-MenuNavigation = Callable[[Any, Sequence[Any]], None]  # console state, controllers
 FIRST_SEEN = FIRST_FRAME + 1  # a row needs the frame before it
+LOST = "melee:live: the connection to Dolphin has ended"
 
 
 class DolphinWorld:
     """World of one match at a time on a connected console, with a controller for each player.
 
-    `navigate(console state, controllers)` presses the keys that lead to the next game; with None
-    the game begins by itself.
+    Players are in the order of their ports. A controller is None where a person, or nobody here,
+    holds it. `navigate(console state, controllers)` presses the keys that lead to the next game;
+    with None the game begins by itself.
+
+    `thinking` holds the seconds from each frame to its controls, `dropped` counts frames that went
+    by meanwhile, which only happens where Dolphin does not wait (`waits` False). `truncated`: a
+    player left the game.
     """
 
     schema = SCHEMA
@@ -65,11 +72,28 @@ class DolphinWorld:
         controllers: Sequence[Any],
         navigate: MenuNavigation | None = None,
         name: str = "melee:live",
+        *,
+        waits: bool = True,
+        pauses: bool = True,
+        menu_frames: int | None = MENU_FRAMES,
+        ended: Callable[[], str] | None = None,
     ) -> None:
+        """`menu_frames` None: menus may take any time, such as a person's.
+
+        `pauses` False: START, which would pause the game, is never pressed in a match.
+
+        `ended`: asked while no frame comes; why there will be none, or an empty text.
+        """
         self.name = name
         self._console, self._controllers, self._navigate = console, list(controllers), navigate
-        self._stream = EventStream()
-        _listen(console, self._stream)
+        self._stream, self._waits, self._menu_frames = EventStream(), waits, menu_frames
+        self._pauses = pauses
+        self._tap = console._slippstream = _Tap(console._slippstream, self._stream, ended)
+        self.thinking: list[float] = []
+        self.dropped = 0
+        self.truncated = np.zeros(1, bool)
+        self._came = time.perf_counter()  # when the last frame came
+        self._pressed: Columns = {}
         self._columns: Columns = SCHEMA.neutral(1)
         self._done = np.zeros(1, bool)
         self._row = 0
@@ -88,26 +112,22 @@ class DolphinWorld:
             )
         if where is not None and not where[0]:
             return self._columns
-        for controller in self._controllers:
+        for controller in self._held:
             controller.release_all()
         while self._played and self._stream.begun and not self._stream.over:
             self._wait()  # a console plays a game to its end, here without input
-        for _ in range(MENU_FRAMES):
-            if (
-                self._stream.begun
-                and not self._stream.over
-                and (self._stream.frame or 0) >= FIRST_SEEN
-            ):
-                break
+        waited = 0
+        while not self._playable:
+            if self._menu_frames is not None and waited >= self._menu_frames:
+                raise ShadowboxError(
+                    f"melee:live: no game began within {self._menu_frames} frames; "
+                    "check the window of Dolphin"
+                )
             self._wait()
-        else:
-            raise ShadowboxError(
-                f"melee:live: no game began within {MENU_FRAMES} frames; "
-                "check the window of Dolphin"
-            )
+            waited += 1
         self._played = True
         self._row = 0
-        self._done = np.zeros(1, bool)
+        self._done, self.truncated = np.zeros(1, bool), np.zeros(1, bool)
         self._columns = self._latest()
         return self._columns
 
@@ -115,17 +135,43 @@ class DolphinWorld:
         """Press the controls and return the state of the next frame, which reads them."""
         if self._done[0]:
             return self._columns, np.zeros(0, EVENT), self._done
+        self.thinking.append(time.perf_counter() - self._came)
         for seat, controller in enumerate(self._controllers):
-            press(controller, {key: controls[key][0, seat] for key in SCHEMA.control_keys})
+            if controller is not None:
+                pad = {key: controls[key][0, seat] for key in SCHEMA.control_keys}
+                press(controller, pad if self._pauses else pad | {"pad/start": False})
         before = self._stream.frame
         while self._stream.frame == before and not self._stream.over:
             self._wait()
+        while not self._waits and not self._stream.over and self._tap.has_more():
+            self._wait()  # the newest frame is the one to answer
         self._row += 1
         earlier = self._columns
         self._done = np.array([self._stream.over])
+        self.truncated = self._done & (self.ending == QUIT)
         if self._stream.frame != before:
+            self.dropped += max((self._stream.frame or 0) - (before or 0) - 1, 0)
             self._columns = self._latest()
         return self._columns, self._happened(earlier), self._done
+
+    @property
+    def controls_read(self) -> Columns:
+        """The controls that led to the last state, as the game read them, [1, slots].
+
+        Also those of a person and of a CPU, which nobody here has decided.
+        """
+        return self._pressed
+
+    @property
+    def ending(self) -> str:
+        """How the last game ended: game, time, no contest and the like; empty while it is played."""
+        return END_METHODS.get(self._stream.method, "") if self._stream.over else ""
+
+    def replay_file(self) -> bytes:
+        """The current game as the content of a `.slp`, as far as it has been played."""
+        raw, last = bytes(self._tap.recorded), self._stream.frame
+        metadata = {"playedOn": "dolphin", **({} if last is None else {"lastFrame": last})}
+        return HEAD + struct.pack(">I", len(raw)) + raw + METADATA + ubjson.encode(metadata) + b"}"
 
     def snapshot(self, where: Array | None = None) -> Any:
         """Refuse: a console cannot be copied."""
@@ -136,25 +182,42 @@ class DolphinWorld:
         raise UsageError("melee:live: a live game cannot be set back; use a simulator or a dream")
 
     def close(self) -> None:
-        """Disconnect the controllers and stop Dolphin."""
-        for controller in self._controllers:
+        """Release and disconnect the controllers, and stop Dolphin."""
+        for controller in self._held:
+            with contextlib.suppress(OSError, RuntimeError):  # Dolphin may have gone first
+                controller.release_all()
+                controller.flush()
             controller.disconnect()
         # `stop` leaves it running where libmelee did not start Dolphin itself
         self._console._slippstream.shutdown()
         self._console.stop()
 
+    @property
+    def _held(self) -> list[Any]:
+        return [controller for controller in self._controllers if controller is not None]
+
+    @property
+    def _playable(self) -> bool:
+        stream = self._stream
+        return stream.begun and not stream.over and (stream.frame or 0) >= FIRST_SEEN
+
     def _wait(self) -> None:
         """Wait for the next frame of the game or of the menus; press keys in the menus."""
         state = _next_state(self._console)
+        self._came = time.perf_counter()
         if state is None:
             if not self._stream.over:
-                raise RecordingError("melee:live: the connection to Dolphin has ended")
+                raise RecordingError(LOST)
         elif self._navigate is not None and state.menu_state.name not in IN_GAME:
             self._navigate(state, self._controllers)
 
     def _latest(self) -> Columns:
         """State of the last frame, [1, slots], with neutral controls, which are not known yet."""
         rows = rows_of(self._stream.replay(2)).columns
+        self._pressed = {
+            key: np.array(rows[key][-2:-1], SCHEMA.columns[key].dtype)
+            for key in SCHEMA.control_keys
+        }
         latest = {
             key: np.array(rows[key][-1:], SCHEMA.columns[key].dtype) for key in SCHEMA.state_keys
         }
@@ -174,7 +237,7 @@ def _next_state(console: Any) -> Any:
 
     try:
         return console.step()
-    except EnetDisconnected:
+    except (EnetDisconnected, OSError):  # OSError: of the pipes of controllers
         return None
 
 
@@ -193,34 +256,44 @@ def press(controller: Any, pad: dict[str, Any]) -> None:
 
 
 class _Tap:
-    """Wrapper of libmelee's connection that also feeds every game event to a stream."""
+    """Wrapper of libmelee's connection that also feeds every game event to a stream.
 
-    def __init__(self, inner: Any, stream: EventStream) -> None:
-        self._inner, self._stream = inner, stream
+    `recorded` holds the events of the current game.
+    """
+
+    def __init__(
+        self, inner: Any, stream: EventStream, ended: Callable[[], str] | None = None
+    ) -> None:
+        self._inner, self._stream, self._ended = inner, stream, ended
+        self.recorded = bytearray()
 
     def dispatch(self, *arguments: Any, **options: Any) -> Any:
+        while self._ended is not None and not self.has_more(LOOK_S):
+            if why := self._ended():
+                raise RecordingError(f"{LOST}: {why}")
         message = self._inner.dispatch(*arguments, **options)
         if message and message["type"] == "game_event" and message["payload"]:
             payload = message["payload"]
-            self._stream.feed(payload if isinstance(payload, bytes) else base64.b64decode(payload))
+            events = payload if isinstance(payload, bytes) else base64.b64decode(payload)
+            if events[0] == EVENT_SIZES:
+                self.recorded.clear()
+            self.recorded += events
+            self._stream.feed(events)
         return message
+
+    def has_more(self, seconds: float = 0.0) -> bool:
+        """True once a message, or the end of the connection, can be read."""
+        return bool(self._inner._buffer.poll(seconds))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
 
-def _listen(console: Any, stream: EventStream) -> None:
-    console._slippstream = _Tap(console._slippstream, stream)
-
-
-# ---- starting Dolphin ----
-
-
 def world(
     matches: int = 1,
     *,
-    dolphin: str,
-    iso: str,
+    dolphin: str = "",
+    iso: str = "",
     characters: str = "fox,fox",
     stage: str = "final_destination",
     cpu: int = 0,
@@ -228,77 +301,18 @@ def world(
 ) -> DolphinWorld:
     """Start Dolphin, connect two controllers, and prepare to walk the menus.
 
-    With `cpu` 1 to 9, the second player is a CPU of that level.
+    Without `dolphin` and `iso`, both are taken where Slippi's launcher has put them. With `cpu` 1 to
+    9, the second player is a CPU of that level.
     """
+    from shadowbox.games.melee import launcher, start_dolphin
+
     if matches != 1:
         raise UsageError(f"melee:live: a console plays one match at a time (got {matches})")
-    for option, path in (("dolphin", dolphin), ("iso", iso)):
-        if not Path(path).exists():
-            raise UsageError(f"melee:live: {option}={path} does not exist")
-    navigate = menus(characters, stage, cpu)  # checks the names before Dolphin starts
-    melee = libmelee()
-    console = melee.Console(
-        path=dolphin,
+    setup = start_dolphin._GameSetup(
+        characters,
+        stage,
+        kinds=("agent", "cpu" if cpu else "agent"),
+        levels=(0, cpu),
         slippi_port=port,
-        blocking_input=True,
-        tmp_home_directory=True,
-        fullscreen=False,
     )
-    controllers = [melee.Controller(console, number) for number in (1, 2)]
-    console.run(iso_path=iso)
-    if not console.connect():
-        console.stop()
-        raise ShadowboxError(
-            f"melee:live: Dolphin was started but does not answer on port {port}; "
-            "check that Slippi is enabled, or choose another port"
-        )
-    for controller in controllers:
-        controller.connect()
-    return DolphinWorld(console, controllers, navigate, f"melee:live {characters} {stage}")
-
-
-def libmelee() -> Any:
-    """Import libmelee; if it is missing, the error says how to install it."""
-    try:
-        import melee
-    except ImportError as error:
-        raise UsageError(f"melee:live needs libmelee: {install_hint('live')}") from error
-    return melee
-
-
-def menus(characters: str, stage: str, cpu: int = 0) -> MenuNavigation:
-    """Navigation through the menus to a game with given characters on a given stage.
-
-    The result presses the keys of one frame, given the console's state and the controllers; the
-    last player to be ready starts the game.
-    """
-    names = characters.split(",")
-    fighters = [CHARACTERS[number] for number in sorted(FIGHTERS)]
-    if len(names) != 2:
-        raise UsageError(
-            f"melee:live: characters must be two, such as fox,marth (got '{characters}')"
-        )
-    for name in names:
-        if name not in fighters:
-            raise UsageError(
-                f"melee:live: unknown character '{name}': {did_you_mean(name, fighters)}"
-            )
-    if stage not in STAGES:
-        raise UsageError(f"melee:live: unknown stage '{stage}': {did_you_mean(stage, STAGES)}")
-    helpers: list[Any] = []  # one for each controller; each remembers its own way
-
-    def navigate(state: Any, controllers: Sequence[Any]) -> None:
-        melee = libmelee()
-        helpers.extend(melee.MenuHelper() for _ in controllers[len(helpers) :])
-        for number, (helper, controller) in enumerate(zip(helpers, controllers, strict=True)):
-            helper.menu_helper_simple(
-                state,
-                controller,
-                melee.Character(CHARACTERS.index(names[number])),
-                melee.Stage[STAGES[stage]],
-                cpu_level=cpu if number else 0,
-                costume=number,
-                autostart=number == len(controllers) - 1,
-            )
-
-    return navigate
+    return start_dolphin.start(setup, launcher.find_dolphin(dolphin), launcher.find_iso(iso))

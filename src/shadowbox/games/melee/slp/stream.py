@@ -48,6 +48,11 @@ class EventStream:
         return bool(self._end)
 
     @property
+    def method(self) -> int:
+        """Number of the way in which the game ended; -1 before its end."""
+        return self._end[1] if self._end else -1
+
+    @property
     def begun(self) -> bool:
         """True once a game has a complete frame."""
         return self.frame is not None
