@@ -15,8 +15,8 @@ import torch
 from shadowbox import cli
 from shadowbox.games import load
 from shadowbox.games.melee import slp
+from shadowbox.games.melee.dolphin import _GameSetup
 from shadowbox.games.melee.rows import BUTTONS
-from shadowbox.games.melee.start_dolphin import _GameSetup
 from shadowbox.model import checkpoint, policy
 from shadowbox.play.live_games.newest import _NewestAgent
 from shadowbox.play.live_games.session import _LiveSession
@@ -151,7 +151,7 @@ def make():
 @pytest.mark.parametrize("when", ["match", "now"])
 def test_a_newer_checkpoint_is_taken(tmp_path, when):
     """Its buttons are held from the next match on, or at once; the session says which step plays."""
-    from shadowbox.games.melee.fake_dolphin import rehearsal
+    from shadowbox.games.melee.live.fake_dolphin import rehearsal
 
     run = tmp_path / "run"
     checkpoint_that_holds(run, 1, "b")
@@ -245,7 +245,7 @@ class _Stopper:
 )
 def test_controllers_are_released_at_ctrl_c_and_at_a_crash(error, ended, failed):
     """Whatever ends a session, the last word to the game is that no key is pressed."""
-    from shadowbox.games.melee.fake_dolphin import rehearsal
+    from shadowbox.games.melee.live.fake_dolphin import rehearsal
 
     seat = _NewestAgent("neutral", MELEE)
     seat.agent, seat.spec = _Stopper(error), "mine"
@@ -264,7 +264,7 @@ def test_controllers_are_released_at_ctrl_c_and_at_a_crash(error, ended, failed)
 
 def test_a_game_that_is_lost_in_a_match_is_said_and_ends_the_session():
     """A server that dies is no crash of ours: a plain message, and the figures until then."""
-    from shadowbox.games.melee.fake_dolphin import rehearsal
+    from shadowbox.games.melee.live.fake_dolphin import rehearsal
 
     seat = _NewestAgent("random", MELEE)
     setup = _GameSetup(kinds=("agent", "agent"))
@@ -282,7 +282,7 @@ def test_a_game_that_does_not_wait_drops_frames(capsys):
     """With --no-wait the newest frame is answered, and those that went by are counted."""
     import time
 
-    from shadowbox.games.melee.fake_dolphin import rehearsal
+    from shadowbox.games.melee.live.fake_dolphin import rehearsal
 
     class Slow(_Stopper):
         def act(self, view, state):

@@ -8,14 +8,14 @@ import json
 import pytest
 
 from shadowbox.errors import UsageError
-from shadowbox.games.melee.launcher import (
+from shadowbox.games.melee.dolphin import copy_pad
+from shadowbox.games.melee.live.launcher import (
     PROGRAMS,
     dolphin_home,
     find_dolphin,
     find_iso,
     launcher_folder,
 )
-from shadowbox.games.melee.start_dolphin import copy_pad
 
 PLACES = {
     "linux": ".config/Slippi Launcher",
@@ -75,7 +75,7 @@ def test_an_error_names_every_place_and_what_to_do(tmp_path):
     for build, name in zip(("netplay", "netplay-beta"), PROGRAMS["linux"], strict=True):
         assert str(launcher / build / name) in str(dolphin.value)
     assert "--dolphin PATH; --dry-run plays without it" in str(dolphin.value)
-    with pytest.raises(UsageError, match=r"there is no such file\. Choose your copy \(NTSC 1.02\)"):
+    with pytest.raises(UsageError, match=r"the file is missing\. Choose your copy \(NTSC 1.02\)"):
         find_iso(**here)
     launcher.mkdir(parents=True)
     settings = {"settings": {"isoPath": "/gone/melee.iso"}}

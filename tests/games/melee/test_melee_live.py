@@ -11,9 +11,10 @@ from made_replays import made
 
 from shadowbox.errors import RecordingError, ShadowboxError, UsageError
 from shadowbox.games.melee import slp
-from shadowbox.games.melee.dolphin import DolphinWorld, press, world
+from shadowbox.games.melee.dolphin import world
 from shadowbox.games.melee.export import replay_of
-from shadowbox.games.melee.menus import STAGES, menus
+from shadowbox.games.melee.live.menus import STAGES, menus
+from shadowbox.games.melee.live.world import DolphinWorld, press
 from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN
 from shadowbox.games.melee.rows import rows_of
 from shadowbox.games.melee.schema import SCHEMA
@@ -205,7 +206,7 @@ def test_a_real_game_live_is_the_real_game(replays):
 def dolphin(tmp_path):
     """A live world with two controllers connected to a fake Dolphin, and this fake."""
     melee = pytest.importorskip("melee")
-    from shadowbox.games.melee.fake_dolphin import FakeDolphin, free_port
+    from shadowbox.games.melee.live.fake_dolphin import _FakeDolphin, free_port
 
     (tmp_path / "Config").mkdir()
     config = configparser.ConfigParser()
@@ -218,7 +219,7 @@ def dolphin(tmp_path):
     )
     controllers = [melee.Controller(console, number) for number in (1, 2)]
     pads = {controller.port: controller.pipe_path for controller in controllers}
-    fake = FakeDolphin(pads, port, frames=86 + 40)
+    fake = _FakeDolphin(pads, port, frames=86 + 40)
     fake.start()
     assert console.connect()
     for controller in controllers:

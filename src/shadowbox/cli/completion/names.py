@@ -44,7 +44,7 @@ def live_seats(text: str, given: Given) -> list[str]:
 
 def live_stages(text: str, given: Given) -> list[str]:
     """Stages that a live game of Melee can be led to."""
-    from shadowbox.games.melee.menus import STAGES
+    from shadowbox.games.melee.live.menus import STAGES
 
     return list(STAGES)
 

@@ -19,8 +19,8 @@ from shadowbox.errors import UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:
-    from shadowbox.games.melee.dolphin import DolphinWorld
-    from shadowbox.games.melee.start_dolphin import _GameSetup
+    from shadowbox.games.melee.dolphin import _GameSetup
+    from shadowbox.games.melee.live.world import DolphinWorld
     from shadowbox.play.live_games.session import _LiveSession
 
 HUMAN, CPU, AGENT = "human", "cpu", "agent"
@@ -256,8 +256,8 @@ def _seats(options: dict[str, Any]) -> list[_Seat]:
 
 def _setup(options: dict[str, Any], seats: list[_Seat]) -> _GameSetup:
     """The live game of these options; wrong names are refused before anything is started."""
-    from shadowbox.games.melee.menus import menus
-    from shadowbox.games.melee.start_dolphin import _GameSetup
+    from shadowbox.games.melee.dolphin import _GameSetup
+    from shadowbox.games.melee.live.menus import menus
 
     human = any(seat.kind == HUMAN for seat in seats)
     setup = _GameSetup(
@@ -285,7 +285,7 @@ def _delayed(seat: _Seat, options: dict[str, Any]) -> str:
 
 def _found(options: dict[str, Any]) -> tuple[Path, Path]:
     """Dolphin and the copy of the game."""
-    from shadowbox.games.melee import launcher
+    from shadowbox.games.melee.live import launcher
 
     return launcher.find_dolphin(options["dolphin"]), launcher.find_iso(options["iso"])
 
@@ -296,13 +296,13 @@ def _world(
 ) -> Iterator[DolphinWorld]:
     """The live world while it is played; its controllers are released at the end."""
     if places is None:
-        from shadowbox.games.melee.fake_dolphin import rehearsal
+        from shadowbox.games.melee.live.fake_dolphin import rehearsal
 
         games = options["matches"] or 1
         with rehearsal(setup, frames=options["frames"], games=games) as (world, _):
             yield world
         return
-    from shadowbox.games.melee.start_dolphin import start
+    from shadowbox.games.melee.dolphin import start
 
     world = start(setup, *places)
     try:
@@ -337,7 +337,7 @@ def _instructions(setup: _GameSetup) -> str:
 
 def _check(options: dict[str, Any], seats: list[_Seat], setup: _GameSetup) -> None:
     """Find everything that a session needs, and say where it is."""
-    from shadowbox.games.melee.menus import libmelee
+    from shadowbox.games.melee.live.menus import libmelee
     from shadowbox.play import specs
 
     for seat in seats:

@@ -1,292 +1,162 @@
-"""World around a live game of Melee in Slippi Dolphin, controlled through libmelee.
+"""Starting Slippi Dolphin for a live game: its ports, its controllers, and the first connection.
 
-libmelee connects, walks the menus and holds the controllers. An agent does not see libmelee's game
-state: the events that Dolphin sends go through the reader of replay files, so live columns are the
-columns of the replay that the game leaves behind.
-
-    world = dolphin.world(
-        dolphin="/path/to/slippi", iso="/path/to/melee.iso", characters="fox,marth",
-        stage="battlefield",
-    )
-
-Needs the extra `live`, Slippi Dolphin and the user's own copy of the game (NTSC 1.02). Do not use
-it in unranked online games. games/melee/start_dolphin.py starts Dolphin; `shadowbox play melee`
-plays.
+Dolphin gets a folder of settings of its own, which libmelee makes and removes: the settings of the
+user are not changed. Of them only a person's controller is copied, where that is asked for.
 """
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import struct
-import time
-from collections.abc import Callable, Sequence
+import configparser
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+from shadowbox.errors import ShadowboxError, UsageError
+from shadowbox.games.melee.live.launcher import dolphin_home, find_dolphin, find_iso
+from shadowbox.games.melee.live.menus import libmelee, menus
+from shadowbox.games.melee.live.world import MENU_FRAMES, DolphinWorld
 
-from shadowbox.core.game import EVENT
-from shadowbox.core.schema import Array, Columns
-from shadowbox.errors import RecordingError, ShadowboxError, UsageError
-from shadowbox.games.melee.events import events
-from shadowbox.games.melee.menus import MenuNavigation
-from shadowbox.games.melee.rows import rows_of
-from shadowbox.games.melee.schema import FIRST_FRAME, SCHEMA
-from shadowbox.games.melee.slp import ubjson
-from shadowbox.games.melee.slp.data import END_METHODS
-from shadowbox.games.melee.slp.layout import EVENT_SIZES
-from shadowbox.games.melee.slp.parts import METADATA
-from shadowbox.games.melee.slp.read import HEAD
-from shadowbox.games.melee.slp.stream import EventStream
-
-BUTTONS = {  # column of the pad -> libmelee's name
-    **{name: f"BUTTON_{name.upper()}" for name in ("a", "b", "x", "y", "z", "l", "r", "start")},
-    **{name: f"BUTTON_{name.upper()}" for name in ("d_up", "d_down", "d_left", "d_right")},
-}
-MENU_FRAMES = 60 * 120  # two minutes in the menus count as failed
-LOOK_S = 0.5  # between two looks at whether Dolphin still runs, while no frame comes
-QUIT = "no contest"  # the end of a game that a player left
-IN_GAME = ("IN_GAME", "SUDDEN_DEATH")
-FIRST_SEEN = FIRST_FRAME + 1  # a row needs the frame before it
-LOST = "melee:live: the connection to Dolphin has ended"
+PORTS = (1, 2, 3, 4)
+PADS = ("adapter", "own")
+PAD_FILE, DOLPHIN_FILE = "GCPadNew.ini", "Dolphin.ini"
+NOTHING, STANDARD = "0", "6"  # devices of a port, in Dolphin's numbers
 
 
-class DolphinWorld:
-    """World of one match at a time on a connected console, with a controller for each player.
+@dataclass(frozen=True)
+class _GameSetup:
+    """A live game of two players, in the order of their ports."""
 
-    Players are in the order of their ports. A controller is None where a person, or nobody here,
-    holds it. `navigate(console state, controllers)` presses the keys that lead to the next game;
-    with None the game begins by itself.
+    characters: str = "fox,fox"
+    stage: str = "final_destination"
+    ports: tuple[int, int] = (1, 2)
+    kinds: tuple[str, str] = ("agent", "agent")  # agent, cpu, or human, who chooses on his own
+    levels: tuple[int, int] = (0, 0)  # of CPUs, 1 to 9
+    waits: bool = True  # Dolphin waits for the controls of each frame
+    begins: bool = True  # the game begins when all are ready, on `stage`; else a person does both
+    pad: str = "adapter"  # of a person: a GameCube adapter, or as in the user's own Dolphin
+    slippi_port: int = 51441
 
-    `thinking` holds the seconds from each frame to its controls, `dropped` counts frames that went
-    by meanwhile, which only happens where Dolphin does not wait (`waits` False). `truncated`: a
-    player left the game.
-    """
-
-    schema = SCHEMA
-    matches = 1
-
-    def __init__(
-        self,
-        console: Any,
-        controllers: Sequence[Any],
-        navigate: MenuNavigation | None = None,
-        name: str = "melee:live",
-        *,
-        waits: bool = True,
-        pauses: bool = True,
-        menu_frames: int | None = MENU_FRAMES,
-        ended: Callable[[], str] | None = None,
-    ) -> None:
-        """`menu_frames` None: menus may take any time, such as a person's.
-
-        `pauses` False: START, which would pause the game, is never pressed in a match.
-
-        `ended`: asked while no frame comes; why there will be none, or an empty text.
-        """
-        self.name = name
-        self._console, self._controllers, self._navigate = console, list(controllers), navigate
-        self._stream, self._waits, self._menu_frames = EventStream(), waits, menu_frames
-        self._pauses = pauses
-        self._tap = console._slippstream = _Tap(console._slippstream, self._stream, ended)
-        self.thinking: list[float] = []
-        self.dropped = 0
-        self.truncated = np.zeros(1, bool)
-        self._came = time.perf_counter()  # when the last frame came
-        self._pressed: Columns = {}
-        self._columns: Columns = SCHEMA.neutral(1)
-        self._done = np.zeros(1, bool)
-        self._row = 0
-        self._played = False  # the current game has been returned by an earlier reset
-
-    def reset(self, seeds: Array, where: Array | None = None) -> Columns:
-        """Leave the current game, walk the menus, and wait for the first frame of the next game.
-
-        The first frame is the first one in which both players can act. The game draws its own
-        random numbers, so `seeds` cannot choose them.
-        """
-        if np.asarray(seeds).shape != (1,):
-            raise UsageError(
-                "melee:live: a live game is one match, so seeds must have shape (1,) "
-                f"(got {np.asarray(seeds).shape})"
-            )
-        if where is not None and not where[0]:
-            return self._columns
-        for controller in self._held:
-            controller.release_all()
-        while self._played and self._stream.begun and not self._stream.over:
-            self._wait()  # a console plays a game to its end, here without input
-        waited = 0
-        while not self._playable:
-            if self._menu_frames is not None and waited >= self._menu_frames:
-                raise ShadowboxError(
-                    f"melee:live: no game began within {self._menu_frames} frames; "
-                    "check the window of Dolphin"
-                )
-            self._wait()
-            waited += 1
-        self._played = True
-        self._row = 0
-        self._done, self.truncated = np.zeros(1, bool), np.zeros(1, bool)
-        self._columns = self._latest()
-        return self._columns
-
-    def step(self, controls: Columns) -> tuple[Columns, Array, Array]:
-        """Press the controls and return the state of the next frame, which reads them."""
-        if self._done[0]:
-            return self._columns, np.zeros(0, EVENT), self._done
-        self.thinking.append(time.perf_counter() - self._came)
-        for seat, controller in enumerate(self._controllers):
-            if controller is not None:
-                pad = {key: controls[key][0, seat] for key in SCHEMA.control_keys}
-                press(controller, pad if self._pauses else pad | {"pad/start": False})
-        before = self._stream.frame
-        while self._stream.frame == before and not self._stream.over:
-            self._wait()
-        while not self._waits and not self._stream.over and self._tap.has_more():
-            self._wait()  # the newest frame is the one to answer
-        self._row += 1
-        earlier = self._columns
-        self._done = np.array([self._stream.over])
-        self.truncated = self._done & (self.ending == QUIT)
-        if self._stream.frame != before:
-            self.dropped += max((self._stream.frame or 0) - (before or 0) - 1, 0)
-            self._columns = self._latest()
-        return self._columns, self._happened(earlier), self._done
+    def __post_init__(self) -> None:
+        if self.ports[0] >= self.ports[1] or any(port not in PORTS for port in self.ports):
+            raise UsageError(f"melee:live: ports must be two of 1 to 4 (got {self.ports})")
+        if self.pad not in PADS:
+            raise UsageError(f"melee:live: a person's pad is one of {', '.join(PADS)}")
 
     @property
-    def controls_read(self) -> Columns:
-        """The controls that led to the last state, as the game read them, [1, slots].
-
-        Also those of a person and of a CPU, which nobody here has decided.
-        """
-        return self._pressed
-
-    @property
-    def ending(self) -> str:
-        """How the last game ended: game, time, no contest and the like; empty while it is played."""
-        return END_METHODS.get(self._stream.method, "") if self._stream.over else ""
-
-    def replay_file(self) -> bytes:
-        """The current game as the content of a `.slp`, as far as it has been played."""
-        raw, last = bytes(self._tap.recorded), self._stream.frame
-        metadata = {"playedOn": "dolphin", **({} if last is None else {"lastFrame": last})}
-        return HEAD + struct.pack(">I", len(raw)) + raw + METADATA + ubjson.encode(metadata) + b"}"
-
-    def snapshot(self, where: Array | None = None) -> Any:
-        """Refuse: a console cannot be copied."""
-        raise UsageError("melee:live: a live game has no snapshots; use a simulator or a dream")
-
-    def restore(self, snapshot: Any, where: Array | None = None) -> Columns:
-        """Refuse: a console cannot be set back."""
-        raise UsageError("melee:live: a live game cannot be set back; use a simulator or a dream")
-
-    def close(self) -> None:
-        """Release and disconnect the controllers, and stop Dolphin."""
-        for controller in self._held:
-            with contextlib.suppress(OSError, RuntimeError):  # Dolphin may have gone first
-                controller.release_all()
-                controller.flush()
-            controller.disconnect()
-        # `stop` leaves it running where libmelee did not start Dolphin itself
-        self._console._slippstream.shutdown()
-        self._console.stop()
-
-    @property
-    def _held(self) -> list[Any]:
-        return [controller for controller in self._controllers if controller is not None]
-
-    @property
-    def _playable(self) -> bool:
-        stream = self._stream
-        return stream.begun and not stream.over and (stream.frame or 0) >= FIRST_SEEN
-
-    def _wait(self) -> None:
-        """Wait for the next frame of the game or of the menus; press keys in the menus."""
-        state = _next_state(self._console)
-        self._came = time.perf_counter()
-        if state is None:
-            if not self._stream.over:
-                raise RecordingError(LOST)
-        elif self._navigate is not None and state.menu_state.name not in IN_GAME:
-            self._navigate(state, self._controllers)
-
-    def _latest(self) -> Columns:
-        """State of the last frame, [1, slots], with neutral controls, which are not known yet."""
-        rows = rows_of(self._stream.replay(2)).columns
-        self._pressed = {
-            key: np.array(rows[key][-2:-1], SCHEMA.columns[key].dtype)
-            for key in SCHEMA.control_keys
-        }
-        latest = {
-            key: np.array(rows[key][-1:], SCHEMA.columns[key].dtype) for key in SCHEMA.state_keys
-        }
-        return SCHEMA.neutral(1) | latest
-
-    def _happened(self, earlier: Columns) -> Array:
-        happened = events(
-            {key: np.concatenate([earlier[key], self._columns[key]]) for key in SCHEMA.state_keys}
-        )
-        happened["frame"] = self._row
-        return happened
+    def name(self) -> str:
+        """Name of the world."""
+        return f"melee:live {self.characters} {self.stage}"
 
 
-def _next_state(console: Any) -> Any:
-    """Next state of libmelee, or None if the connection has ended."""
-    from melee.slippstream import EnetDisconnected
-
+def start(setup: _GameSetup, dolphin: Path, iso: Path) -> DolphinWorld:
+    """Start Dolphin with the game and connect to it."""
+    navigate = menus(setup.characters, setup.stage, setup.levels, start=setup.begins)
+    melee = libmelee()
     try:
-        return console.step()
-    except (EnetDisconnected, OSError):  # OSError: of the pipes of controllers
-        return None
+        console = melee.Console(
+            path=str(dolphin),
+            slippi_port=setup.slippi_port,
+            blocking_input=setup.waits,
+            tmp_home_directory=True,
+            fullscreen=False,
+        )
+    except (OSError, ValueError, AssertionError, RuntimeError) as error:
+        raise ShadowboxError(
+            f"melee:live: {dolphin} cannot be started as Slippi Dolphin: {error}"
+        ) from error
+    try:
+        controllers = _plug_in(console, setup, dolphin_home(dolphin))
+        console.run(iso_path=str(iso))
+
+        def ended() -> str:
+            process = console._process
+            status = None if process is None else process.poll()
+            return "" if status is None else f"Dolphin has ended (exit status {status})"
+
+        return connect(console, controllers, setup, navigate, ended)
+    except BaseException:
+        console.stop()
+        raise
 
 
-def press(controller: Any, pad: dict[str, Any]) -> None:
-    """Set a whole controller to one player's pad; buttons that are not pressed are released."""
-    from melee import Button
+def connect(
+    console: Any,
+    controllers: list[Any],
+    setup: _GameSetup,
+    navigate: Any,
+    ended: Callable[[], str],
+) -> DolphinWorld:
+    """World of a console that has been started."""
+    if not console.connect():
+        raise ShadowboxError(
+            f"melee:live: Dolphin was started but does not answer on port {setup.slippi_port}; "
+            "check that Slippi is enabled, or choose another port"
+        )
+    for controller in controllers:
+        if controller is not None:
+            controller.connect()
+    return DolphinWorld(
+        console,
+        controllers,
+        navigate,
+        setup.name,
+        waits=setup.waits,
+        pauses=False,
+        menu_frames=None if "human" in setup.kinds else MENU_FRAMES,
+        ended=ended,
+    )
 
-    values = {key.partition("/")[2]: value for key, value in pad.items()}
-    for stick, button in (("main", Button.BUTTON_MAIN), ("c", Button.BUTTON_C)):
-        x, y = (float(np.clip(values[f"{stick}_{axis}"], -1, 1)) for axis in ("x", "y"))
-        controller.tilt_analog(button, (x + 1) / 2, (y + 1) / 2)
-    for side, button in (("l", Button.BUTTON_L), ("r", Button.BUTTON_R)):
-        controller.press_shoulder(button, float(np.clip(values[f"{side}_push"], 0, 1)))
-    for name, button in BUTTONS.items():
-        (controller.press_button if values[name] else controller.release_button)(Button[button])
+
+def _plug_in(console: Any, setup: _GameSetup, home: Path | None) -> list[Any]:
+    """Controllers of the seats, None for a person's; other ports are left empty."""
+    melee, found = libmelee(), []
+    config = Path(console._get_dolphin_config_path())
+    for port, kind in zip(setup.ports, setup.kinds, strict=True):
+        if kind != "human":
+            found.append(melee.Controller(console, port))
+            continue
+        found.append(None)
+        if setup.pad == "adapter":
+            console.setup_dolphin_controller(port, melee.ControllerType.GCN_ADAPTER)
+        else:
+            copy_pad(home, config, port)
+    for port in sorted(set(PORTS) - set(setup.ports)):
+        _set_device(config, port, NOTHING)  # a plugged controller would have to choose, too
+    return found
 
 
-class _Tap:
-    """Wrapper of libmelee's connection that also feeds every game event to a stream.
+def copy_pad(home: Path | None, config: Path, port: int) -> None:
+    """Give a port the controller of the user's own Dolphin: that of the port, else of port 1."""
+    own = configparser.ConfigParser(interpolation=None)
+    own.optionxform = str  # type: ignore[assignment, method-assign]
+    if home is not None:
+        own.read(home / "Config" / PAD_FILE, encoding="utf-8")
+    names = [name for name in (f"GCPad{port}", "GCPad1") if own.has_option(name, "Device")]
+    if not names:
+        where = home / "Config" / PAD_FILE if home else "no settings of Slippi Dolphin"
+        raise UsageError(
+            f"--pad own: no controller is set up there ({where}); set one up in Slippi Dolphin "
+            "(Controllers, port 1: Standard Controller), or use --pad adapter"
+        )
+    written = configparser.ConfigParser(interpolation=None)
+    written.optionxform = str  # type: ignore[assignment, method-assign]
+    written.read(config / PAD_FILE, encoding="utf-8")
+    written[f"GCPad{port}"] = dict(own[names[0]])
+    with open(config / PAD_FILE, "w", encoding="utf-8") as file:
+        written.write(file)
+    _set_device(config, port, STANDARD)
 
-    `recorded` holds the events of the current game.
-    """
 
-    def __init__(
-        self, inner: Any, stream: EventStream, ended: Callable[[], str] | None = None
-    ) -> None:
-        self._inner, self._stream, self._ended = inner, stream, ended
-        self.recorded = bytearray()
-
-    def dispatch(self, *arguments: Any, **options: Any) -> Any:
-        while self._ended is not None and not self.has_more(LOOK_S):
-            if why := self._ended():
-                raise RecordingError(f"{LOST}: {why}")
-        message = self._inner.dispatch(*arguments, **options)
-        if message and message["type"] == "game_event" and message["payload"]:
-            payload = message["payload"]
-            events = payload if isinstance(payload, bytes) else base64.b64decode(payload)
-            if events[0] == EVENT_SIZES:
-                self.recorded.clear()
-            self.recorded += events
-            self._stream.feed(events)
-        return message
-
-    def has_more(self, seconds: float = 0.0) -> bool:
-        """True once a message, or the end of the connection, can be read."""
-        return bool(self._inner._buffer.poll(seconds))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+def _set_device(config: Path, port: int, device: str) -> None:
+    """Set what is plugged into a port, in Dolphin's own file of settings."""
+    written = configparser.ConfigParser(interpolation=None)
+    written.read(config / DOLPHIN_FILE, encoding="utf-8")
+    if not written.has_section("Core"):
+        written.add_section("Core")
+    written.set("Core", f"SIDevice{port - 1}", device)
+    with open(config / DOLPHIN_FILE, "w", encoding="utf-8") as file:
+        written.write(file)
 
 
 def world(
@@ -304,15 +174,13 @@ def world(
     Without `dolphin` and `iso`, both are taken where Slippi's launcher has put them. With `cpu` 1 to
     9, the second player is a CPU of that level.
     """
-    from shadowbox.games.melee import launcher, start_dolphin
-
     if matches != 1:
         raise UsageError(f"melee:live: a console plays one match at a time (got {matches})")
-    setup = start_dolphin._GameSetup(
+    setup = _GameSetup(
         characters,
         stage,
         kinds=("agent", "cpu" if cpu else "agent"),
         levels=(0, cpu),
         slippi_port=port,
     )
-    return start_dolphin.start(setup, launcher.find_dolphin(dolphin), launcher.find_iso(iso))
+    return start(setup, find_dolphin(dolphin), find_iso(iso))

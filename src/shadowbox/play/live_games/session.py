@@ -164,7 +164,7 @@ class _LiveSession:
             self.say(f"seat {number}: {seat.name} plays from here on")
 
     def _nothing(self) -> Columns:
-        """Controls of a seat that nobody here plays."""
+        """Neutral controls of one seat, for a player outside."""
         schema = self.game.schema
         slots = schema.controls.slots // schema.players
         return {key: np.zeros((1, slots), schema.columns[key].dtype) for key in schema.control_keys}

@@ -28,13 +28,13 @@ import numpy as np
 from shadowbox.core.system import WINDOWS
 from shadowbox.errors import UsageError
 from shadowbox.games.melee import slp
-from shadowbox.games.melee.dolphin import DolphinWorld
-from shadowbox.games.melee.fake_menus import _Chosen, _FakeMenus, _Pad
-from shadowbox.games.melee.menus import libmelee, menus
+from shadowbox.games.melee.dolphin import _GameSetup, _plug_in, connect
+from shadowbox.games.melee.live.fake_menus import _Chosen, _FakeMenus, _Pad
+from shadowbox.games.melee.live.menus import libmelee, menus
+from shadowbox.games.melee.live.world import DolphinWorld
 from shadowbox.games.melee.names import BATTLEFIELD, CHARACTERS, TO_EXTERNAL
 from shadowbox.games.melee.rows import BUTTONS
 from shadowbox.games.melee.schema import FPS
-from shadowbox.games.melee.start_dolphin import _GameSetup, _plug_in, connect
 
 VERSION = (3, 18, 0)
 EDGE, STOCKS, WAIT = 90.0, 4, 14  # units from the middle; lives; the action of one who waits
@@ -49,7 +49,7 @@ class _Pipe(threading.Thread):
     def __init__(self, path: str) -> None:
         super().__init__(daemon=True)
         self.path, self.flushed, self.lines = path, queue.Queue[_Pad](), list[str]()
-        self.broken = threading.Event()  # set: the other side finds nobody reading
+        self.broken = threading.Event()  # set: the pipe is read no more
 
     def run(self) -> None:
         pad = _Pad()
@@ -76,7 +76,7 @@ def _stick(text: str) -> float:
     return float(np.clip(round((float(text) - 0.5) * 254), -80, 80) / 80)
 
 
-class FakeDolphin(threading.Thread):
+class _FakeDolphin(threading.Thread):
     """Plays `games` games of at most `frames` frames each, counted from the entry.
 
     `pads`: path of the pipe of each port from 1 on, None for a port that a person or a CPU plays,
@@ -318,8 +318,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def rehearsal(setup: _GameSetup, **options: Any) -> Iterator[tuple[DolphinWorld, FakeDolphin]]:
-    """A live world on a fake Dolphin, and this fake; `options` are those of FakeDolphin."""
+def rehearsal(setup: _GameSetup, **options: Any) -> Iterator[tuple[DolphinWorld, _FakeDolphin]]:
+    """A live world on a fake Dolphin, and this fake; `options` are those of _FakeDolphin."""
     if WINDOWS:
         raise UsageError("--dry-run needs named pipes in the file system, which Windows has not")
     navigate = menus(setup.characters, setup.stage, setup.levels, start=setup.begins)
@@ -342,7 +342,7 @@ def rehearsal(setup: _GameSetup, **options: Any) -> Iterator[tuple[DolphinWorld,
             for port, controller in zip(setup.ports, controllers, strict=True)
         }
         given = {"menus": _FakeMenus(setup), "fps": 0.0 if setup.waits else FPS, **options}
-        fake = FakeDolphin(pads, setup.slippi_port, waits=setup.waits, **given)
+        fake = _FakeDolphin(pads, setup.slippi_port, waits=setup.waits, **given)
         fake.start()
         world = connect(console, controllers, setup, navigate, fake.ended)
         try:

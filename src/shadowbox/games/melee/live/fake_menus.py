@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from shadowbox.games.melee.menus import STAGES, libmelee
+from shadowbox.games.melee.live.menus import STAGES, libmelee
 from shadowbox.games.melee.names import CHARACTERS
 from shadowbox.games.melee.names import STAGES as STAGE_NAMES
 
 if TYPE_CHECKING:
-    from shadowbox.games.melee.start_dolphin import _GameSetup
+    from shadowbox.games.melee.dolphin import _GameSetup
 
 EVENT, SIZE = 0x3E, 0x49
 CHARACTER_SCREEN, STAGE_SCREEN, SCORES = 0x0002, 0x0102, 0x0402  # scenes

@@ -93,7 +93,7 @@ def find_iso(
     if isinstance(named, str) and Path(named).is_file():
         return _require_melee(Path(named), f"{launcher / SETTINGS}, isoPath")
     found = f"it names {named}, which is not there" if named else "it names none"
-    state = found if (launcher / SETTINGS).is_file() else "there is no such file"
+    state = found if (launcher / SETTINGS).is_file() else "the file is missing"
     raise UsageError(
         f"no copy of Melee was found: neither --iso nor {ISO} is given, and of isoPath in "
         f"{launcher / SETTINGS}: {state}. Choose your copy (NTSC 1.02) in Slippi's launcher, or "
