@@ -90,7 +90,7 @@ def test_a_player_gets_an_agent_that_plays_like_them(newcomer, browse, visit):
             page.keyboard.down(key)
             page.wait_for_timeout(300)
             page.keyboard.up(key)
-        until(page, "!document.getElementById('veil').hidden")
+        until(page, "!document.getElementById('veil').hidden", 240)
         if number < 3:
             page.locator("#veil button").first.click()
             until(page, "document.getElementById('veil').hidden")

@@ -19,7 +19,8 @@ from playwright.sync_api import sync_playwright
 MEASURE = """async (presses) => {
   const viewer = document.querySelector("match-viewer");
   const picture = () => new Promise(requestAnimationFrame);
-  const held = () => viewer.rows.at(viewer.frame)["keys/j"][0];
+  // a picture lies between two rows: it shows the later one as soon as it moves towards it
+  const held = () => viewer.rows.at(Math.ceil(viewer.position))["keys/j"][0];
   const key = (type) => dispatchEvent(new KeyboardEvent(type, { code: "KeyJ", key: "j", bubbles: true }));
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
   const found = { key: [], picture: [] };

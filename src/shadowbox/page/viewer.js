@@ -203,7 +203,7 @@ export class MatchViewer extends HTMLElement {
     if (this.following && !this.ended) {
       const lag = this.last - this.position;
       if (lag > TOO_LATE * this.hello.fps) this.position = this.last - this.behind;
-      else if (this.behind === 0) this.position = Math.max(this.position + passed, this.last - 1);
+      else if (this.behind === 0) this.position = Math.max(this.position + passed, this.last - 0.5);
       else this.position += passed * Math.max(0, 1 + (lag - this.behind) / 10);
     } else this.position += passed * this.speed;
     this.position = Math.min(this.position, this.last);
