@@ -15,6 +15,7 @@ from shadowbox.play import specs
 from shadowbox.play.match import play
 
 pytestmark = pytest.mark.slow
+SLOWEST = "0.25"  # times the speed of a match: eight seconds become half a minute
 
 
 def expected(p0, p1, seed):
@@ -49,11 +50,15 @@ def test_a_live_match_draws_and_ends_with_the_right_result(server, browse):
 
 def test_a_late_page_has_all_rows_and_scrubs(server, browse):
     """A page opened in the middle of a match has every row; scrubbing shows the chosen frame."""
-    running = server()
-    begun = running.begin(p0="expert", p1="random", seed=5)
-    first = browse(f"{running.url}live/{begun['match']}")
+    first = browse(server().url + "arena")
+    for name, value in (("p0", "expert"), ("p1", "random"), ("seed", "5")):
+        first.fill(f"[name={name}]", value)
+    first.click(".go")
+    first.wait_for_url("**/live/*")
     until(first, "window.__viewer?.rows?.length > 90", 90)
-    late = browse(f"{running.url}live/{begun['match']}")
+    # what follows takes many seconds on a busy machine, and the match must go on meanwhile
+    first.select_option(".match-controls select", SLOWEST)
+    late = browse(first.url)
     until(late, "window.__viewer?.rows?.length > 90")
     assert "2 viewers." in late.locator("#status").inner_text()
     assert not late.locator(".match-controls").is_visible(), "only its starter controls a match"
@@ -74,7 +79,8 @@ def test_a_late_page_has_all_rows_and_scrubs(server, browse):
     assert shown["numbers"] == [
         [f"{value:.0f}"] for value in episode.columns["player/damage"][shown["frame"]]
     ]
-    until(late, "__viewer.ended", 20)
+    first.select_option(".match-controls select", "8")
+    until(late, "__viewer.ended", 60)
     late.evaluate("__viewer.seek(__viewer.last)")
     assert late.evaluate("__viewer.rows.length") == LENGTH + 1
     assert late.locator(".verdict").inner_text() != ""
@@ -346,15 +352,15 @@ def test_a_page_reads_tracks_and_takes_a_seat(server, browse):
     assert page.evaluate(read, "count") == [[0], [7], [33]]
     assert page.evaluate("__viewer.rows.track('value', 1, 0)") is None
     assert page.evaluate("__viewer.rows.at(33)['match/frame']") == [33]
-    take = page.get_by_role("button", name="Take the seat of constant")
-    take.click()
+    page.select_option(".match-controls select", SLOWEST)
+    page.get_by_role("button", name="Play as constant").click()
     until(
         page, "document.querySelector('.match-controls').innerText.includes('Give the seat back')"
     )
     page.keyboard.down("d")
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(2000)
     page.keyboard.up("d")
-    take.click()
+    page.get_by_role("button", name="Give the seat back").click()
     until(page, "document.querySelector('.match-controls').innerText.includes('Play as constant')")
     page.select_option(".match-controls select", "8")
     until(page, "__viewer.ended", 40)

@@ -3,7 +3,7 @@
  * act for all viewers.
  */
 import { Bindings } from "./keys.js";
-import { button, el } from "./parts.js";
+import { button, el, say } from "./parts.js";
 
 /**
  * Show the controls and connect them to the match of a feed.
@@ -53,7 +53,7 @@ export function seatControls(feed, hello, { seat: only = null, name = "", keys }
   };
   const labels = hello.players.map((spec) => `Play as ${spec}`);
   const buttons = hello.players.map((spec, seat) =>
-    button(`Take the seat of ${spec} (key T)`, labels[seat], () => toggle(seat)),
+    button(`Play as ${spec} (key T)`, labels[seat], () => toggle(seat)),
   );
   const key = ({ code, repeat, target }) => {
     const typing = ["INPUT", "SELECT", "TEXTAREA"].includes(target.tagName);
@@ -68,7 +68,9 @@ export function seatControls(feed, hello, { seat: only = null, name = "", keys }
       bindings.listening = mine !== null;
       for (const [seat, made] of buttons.entries()) {
         made.hidden = (mine ?? only ?? seat) !== seat;
-        made.textContent = mine === seat ? "Give the seat back" : labels[seat];
+        say(made, mine === seat ? "Give the seat back" : labels[seat]);
+        made.title = `${made.textContent} (key T)`;
+        made.setAttribute("aria-label", made.title);
       }
     },
     done() {
