@@ -8,7 +8,7 @@ from browser import until
 
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.export import web
-from shadowbox.export.check_world import recorded_steps, world_parity
+from shadowbox.export.check_world import dream_of, recorded_steps, world_parity
 from shadowbox.export.onnx import session
 from shadowbox.export.runtime import runtime_files, runtime_script
 from shadowbox.export.web import export_web
@@ -44,6 +44,20 @@ def exported(tmp_path_factory):
 def recorded():
     """A dream in which two bots have played for 320 frames, with all that they were drawn from."""
     return recorded_steps("dream:brawl", load("brawl"), ["based", "expert"], 320, seed=5)
+
+
+@pytest.mark.slow
+def test_frames_drawn_by_the_file_are_those_of_the_world(exported):
+    """A match whose every frame the file draws goes as the one that PyTorch draws."""
+    game, names = load("brawl"), ("based", "expert")
+    run, spec = session(exported[2]["world"]), "dream:brawl@frames=90"
+    ours, theirs = (
+        next(play(game, world, [specs.agent(each, game) for each in names], names, np.array([3])))
+        for world in (dream_of(run, spec, game, 1), specs.world(spec, game, 1))
+    )
+    assert ours.episode.rows == theirs.episode.rows == 91
+    for key, values in theirs.episode.columns.items():
+        np.testing.assert_allclose(ours.episode.columns[key], values, atol=1e-3, err_msg=key)
 
 
 @pytest.mark.slow

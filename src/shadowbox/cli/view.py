@@ -24,7 +24,7 @@ FILM_FPS = 15.0  # at most: a GIF grows with every picture
 
 
 @click.command()
-@click.argument("what", metavar="STORE#EPISODE [STORE#EPISODE]", nargs=-1, required=True)
+@click.argument("what", metavar="STORE#EPISODE...", nargs=-1, required=True)
 @click.option(
     "--out",
     type=PATH,

@@ -15,6 +15,7 @@ from shadowbox.core.view import from_seat
 from shadowbox.export.check import _Parity
 from shadowbox.export.steps import AFTER, MEMORY, _StepExport
 from shadowbox.play import specs
+from shadowbox.play.benchmark import benchmark
 from shadowbox.play.dream.frames import _Frame
 from shadowbox.play.dream.world import _Dream
 from shadowbox.play.match import play
@@ -97,6 +98,54 @@ def world_parity(session: Any, recorder: _StepRecorder, rows: int) -> _Parity:
         if count >= rows:
             break
     return _Parity(largest, count, equal)
+
+
+class _SessionStep:
+    """The step of a dream as a session takes it, match by match."""
+
+    def __init__(self, dream: _Dream, session: Any) -> None:
+        self.dream, self.session = dream, session
+        self.inputs = [each.name for each in session.get_inputs()]
+        self.outputs = [each.name for each in session.get_outputs()]
+
+    def __call__(
+        self, before: _Frame, after: _Frame, memory: Mapping[str, Tensor], uniform: Array | None
+    ) -> Mapping[str, Tensor]:
+        """Draw the frame after, and return the new memory."""
+        many = self.dream.matches
+        given = {**_by_kind(before, many), **before.pressed}
+        given |= {f"{MEMORY}{key}": each.numpy() for key, each in memory.items()}
+        given |= {} if uniform is None else {"noise": uniform}
+        rows = [
+            self.session.run(None, {name: _typed(given[name][at : at + 1]) for name in self.inputs})
+            for at in range(many)
+        ]
+        joined = [np.concatenate(each) for each in zip(*rows, strict=True)]
+        found = dict(zip(self.outputs, joined, strict=True))
+        after.copy_from(before)
+        for name, target in zip(("reals", "flags", "choices"), after.tensors, strict=True):
+            target[:many] = torch.from_numpy(found[f"{AFTER}{name}"])
+        remembered = {key: values.clone() for key, values in memory.items()}
+        for key, values in remembered.items():
+            values[:many] = torch.from_numpy(found[f"{AFTER}{key}"])
+        return remembered
+
+
+def dream_of(session: Any, spec: str, game: Game, matches: int) -> _Dream:
+    """The world of a spec, each frame of which the session draws."""
+    dream = specs.world(spec, game, matches)
+    assert isinstance(dream, _Dream)
+    dream._advance = _SessionStep(dream, session)  # type: ignore[assignment]
+    return dream
+
+
+def dreamt_matches(
+    spec: str, game: Game, session: Any, opponents: tuple[str, str], seeds: Array
+) -> tuple[Any, Any]:
+    """Matches of two agents in a dream, with the session's steps and with PyTorch's: same seeds."""
+    one, other = (specs.agent(each, game) for each in opponents)
+    own = benchmark(game, lambda many: dream_of(session, spec, game, many), one, other, seeds)
+    return own, benchmark(game, lambda many: specs.world(spec, game, many), one, other, seeds)
 
 
 def encoder_parity(

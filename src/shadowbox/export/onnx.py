@@ -130,8 +130,12 @@ def _translations() -> dict[Any, Any]:
             return op.Gather(values, indices[given[0]], axis=given[0])
         return usual_index(values, indices)
 
+    def log_sigmoid(x: Any) -> Any:  # the usual Log(Sigmoid(x)) is -inf where x is below -88
+        return op.Neg(op.Softplus(op.Neg(x)))
+
     aten: Any = torch.ops.aten
     return {
+        aten.log_sigmoid.default: log_sigmoid,
         aten.__rshift__.Tensor: shifted,
         aten.__rshift__.Scalar: shifted,
         aten.where.self: chosen,

@@ -13,11 +13,16 @@ import numpy as np
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
-from shadowbox.core.stats import Interval
+from shadowbox.core.stats import Interval, bootstrap_mean
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.export import check
-from shadowbox.export.check_world import encoder_parity, recorded_steps, world_parity
+from shadowbox.export.check_world import (
+    dreamt_matches,
+    encoder_parity,
+    recorded_steps,
+    world_parity,
+)
 from shadowbox.export.onnx import OPSET, require_onnx, session, to_int8, to_onnx
 from shadowbox.export.source import _Source, find_source
 from shadowbox.export.steps import _StepExport, encoder_step, policy_step, world_step
@@ -92,6 +97,11 @@ class _Checks(NamedTuple):
     world: str
     seed: int
 
+    @property
+    def seeds(self) -> Array:
+        """Seeds of the matches: each is played from both seats, and an interval needs two."""
+        return self.seed + np.arange(max(2, self.matches // 2))
+
 
 def _steps_of(source: _Source) -> tuple[list[_StepExport], dict[str, Any]]:
     """Steps of a checkpoint, the main one first, and what else a caller of them must know."""
@@ -113,11 +123,13 @@ def _steps_of(source: _Source) -> tuple[list[_StepExport], dict[str, Any]]:
 
 def _checked(step: _StepExport, model: bytes, checks: _Checks) -> dict[str, Any]:
     """Comparison with PyTorch, times, and for a policy matches."""
-    source, run = checks.source, session(model)
+    source, run, more = checks.source, session(model), {}
     if step.name == "world":
         pair = [checks.opponent] * source.game.schema.players
         _, recorder = recorded_steps(source.spec, source.game, pair, checks.rows, checks.seed)
         same = world_parity(run, recorder, checks.rows)
+        if checks.matches:
+            more = {"play": _dreamt(checks, run)}
     elif step.name == "encoder":
         same = encoder_parity(step, run, source.game, _recorded(checks))
     else:
@@ -129,6 +141,7 @@ def _checked(step: _StepExport, model: bytes, checks: _Checks) -> dict[str, Any]
         "equal": same.equal,
         "p50_ms": median,
         "p99_ms": slow,
+        **more,
     }
     if step.name == "policy" and checks.matches and _playable(source.game, checks.world):
         found["play"] = _played(checks, run)
@@ -136,10 +149,29 @@ def _checked(step: _StepExport, model: bytes, checks: _Checks) -> dict[str, Any]
 
 
 def _played(checks: _Checks, run: Any) -> dict[str, Any]:
-    source, seeds = checks.source, checks.seed + np.arange(max(1, checks.matches // 2))
+    source, seeds = checks.source, checks.seeds
     found = check.closed_loop(source.spec, source.game, run, checks.opponent, checks.world, seeds)
     names = {"wins": found.wins, "pytorch": found.plain, "difference": found.difference}
     return {"matches": 2 * len(seeds), **{key: _interval(each) for key, each in names.items()}}
+
+
+def _dreamt(checks: _Checks, run: Any) -> dict[str, Any]:
+    """Wins of the opponent against another bot in the dream, by the file's and PyTorch's steps.
+
+    A difference of rounding grows from frame to frame, so few whole matches are the same.
+    """
+    source, seeds = checks.source, checks.seeds
+    bot = next((name for name in source.game.bots if name != checks.opponent), checks.opponent)
+    pair = (checks.opponent, bot)
+    own, plain = dreamt_matches(source.spec, source.game, run, pair, seeds)
+    gap = bootstrap_mean((own.results == 1).mean(0) - (plain.results == 1).mean(0))
+    wins = {"wins": own.wins, "pytorch": plain.wins, "difference": gap}
+    return {
+        "matches": 2 * len(seeds),
+        "bot": bot,
+        "equal": int(((own.results == plain.results) & (own.frames == plain.frames)).sum()),
+        **{key: _interval(each) for key, each in wins.items()},
+    }
 
 
 def _interval(found: Interval) -> dict[str, float]:

@@ -80,6 +80,12 @@ def _text(facts: dict[str, Any]) -> str:
 
 def _play_text(name: str, play: dict[str, Any], facts: dict[str, Any]) -> str:
     own, plain, gap = play["wins"], play["pytorch"], play["difference"]
+    if "bot" in play:
+        return (
+            f"{name}, {play['matches']} matches of {facts['opponent']} against {play['bot']}: "
+            f"{play['equal']} end as those of PyTorch; wins {own['value']:.3f}, PyTorch "
+            f"{plain['value']:.3f}, difference {gap['value']:+.3f} ({gap['low']:+.3f} .. {gap['high']:+.3f})"
+        )
     return (
         f"{name} against {facts['opponent']}: wins {own['value']:.3f}, PyTorch {plain['value']:.3f}, "
         f"difference {gap['value']:+.3f} ({gap['low']:+.3f} .. {gap['high']:+.3f})"
