@@ -14,7 +14,7 @@ from pathlib import Path
 
 from shadowbox.core.files import write_whole
 from shadowbox.page.document import Html, badge, code, folded, sentence, shell, table
-from shadowbox.page.match_page import MODULES, STYLES, bundle
+from shadowbox.page.match_page import CLIPS, STYLES, bundle
 
 RELOAD_S = 4
 TONES = {"done": "good", "failed": "bad", "stopped": "bad"}
@@ -57,7 +57,7 @@ class Board:
     def write(self) -> None:
         """Write the page whole, as all parts are now."""
         body = Html("".join(["<h1>The whole loop, on one page</h1>", *self._blocks()]))
-        script = bundle([*MODULES, "unpack", "clips"]) + SCRIPT
+        script = bundle(CLIPS) + SCRIPT
         text = shell("Demo of Shadowbox", Html(f"<main>{body}</main>"),
                      styles=(*STYLES, "card.css"), script=script)  # fmt: skip
         write_whole(self.file, text.encode())

@@ -25,7 +25,7 @@ from shadowbox.report.match import match_clip
 from shadowbox.train.runs import find_run
 
 MOST_CONTROLS = 10
-PAIR = '<div class="clips together">'  # two viewers that play as one, in a page of an evaluation
+PAIR = '<div class="clips lockstep">'  # two viewers that play as one, in a page of an evaluation
 FREE = {"pos_mae": ("constant_velocity",), "loss": ("markov", "rate", "free")}
 
 
