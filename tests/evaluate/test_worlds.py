@@ -287,7 +287,7 @@ def test_the_page_shows_the_gate_and_both_matches(judged):
     assert "gate failed" in page
     assert "damage without hit" in page
     assert page.count('<figure class="clip">') == 6
-    assert page.count("clips together") == 3
+    assert page.count("clips lockstep") == 3
     assert "error/damage" in page
     assert "gate passed" in world_page(judged())
 
