@@ -78,10 +78,11 @@ def test_what_a_game_ships_is_listed(capsys):
     """`shadowbox games brawl` and the refusal of an unknown run name the shipped world."""
     with pytest.raises(SystemExit):
         cli.main(["games", "brawl"])
-    assert "ships: policy:champion, dream:brawl" in capsys.readouterr().out
+    assert "ships: policy:champion, policy:warehouse, dream:brawl" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         cli.main(["games", "brawl", "--json"])
-    assert json.loads(capsys.readouterr().out)["ships"] == ["policy:champion", "dream:brawl"]
+    ships = json.loads(capsys.readouterr().out)["ships"]
+    assert ships == ["policy:champion", "policy:warehouse", "dream:brawl"]
     with pytest.raises(CheckpointError, match="brwl is not a run; brawl ships dream:brawl"):
         specs.world("dream:brwl", GAME, 1)
 
