@@ -111,7 +111,7 @@ def test_the_signal_requeues_and_the_next_session_resumes(project, cluster, monk
         assert first.poll() is None
         time.sleep(0.02)
     first.send_signal(signal.SIGUSR1)
-    assert first.wait(60) == 0
+    assert first.wait(240) == 0
     assert "scontrol requeue 4711" in cluster.read_text()
     facts = json.loads(Path("runs/job/0/run.json").read_text())
     assert (facts["status"], facts["step"] < 150) == ("stopped", True)
