@@ -256,7 +256,7 @@ def test_the_curves_of_a_report(here, visit, width, scheme):
     page = visit(here / "page.html", width=width, color_scheme=scheme)
     until(page, "document.querySelectorAll('.chart svg').length >= 2")
     loss, onset = page.locator(".figure").nth(0), page.locator(".figure").nth(1)
-    assert loss.locator("h2").inner_text() == "loss"
+    assert loss.locator("h2").inner_text() == "loss: nats per decision"
     assert loss.locator(".curve.run1, .curve.run2").count() == 2
     assert loss.locator(".level.target").count() == 1
     assert loss.locator(".level.kill").count() == 0
