@@ -118,7 +118,7 @@ def test_a_player_gets_an_agent_that_plays_like_them(newcomer, browse, visit):
     until(
         page, "window.__viewer?.rows?.length > 10 && __viewer.hello.players[1].includes('runs/me')"
     )
-    page.goto("about:blank")  # a page of a match that goes on would miss its server, and say so
+    until(page, "!document.getElementById('veil').hidden", 240)
     newcomer.stop(server)
     newcomer.done()
 
