@@ -91,21 +91,13 @@ def test_axe_finds_nothing_serious_while_one_plays(server, browse, axe):
     """A match that is played, its pause, its end, and the page of an address that is not there."""
     running, found = server(), {}
     page = browse(running.url, width=1440, height=900, bypass_csp=True)
-    page.goto(f"{running.url}play?world=brawl@time_limit=9000")
-    page.fill("[name=opponent]", "constant")
-    page.click(".go")
-    until(page, "window.__viewer?.rows?.length > 3")
-    page.keyboard.press("d")
+    _begin(page, f"{running.url}play?world=brawl@time_limit=9000", "constant")
     until(page, "__viewer.rows.length > 10 && __viewer.frame > 5")
     _look(page, axe, "play, mid-match", found)
     page.keyboard.press("p")
     until(page, "document.getElementById('veil').innerText.includes('Paused')")
     _look(page, axe, "play, paused", found)
-    page.goto(f"{running.url}play")
-    page.fill("[name=opponent]", "aggressive")
-    page.click(".go")
-    until(page, "window.__viewer?.rows?.length > 3")
-    page.keyboard.press("d")
+    _begin(page, f"{running.url}play", "aggressive")
     until(page, "document.getElementById('veil').innerText.includes('Best of three')")
     _look(page, axe, "play, its end", found)
     # a browser logs the status of a page that is missing, which `browse` would take for a mistake
@@ -114,6 +106,15 @@ def test_axe_finds_nothing_serious_while_one_plays(server, browse, axe):
     assert "not found" in page.locator("h1").inner_text().lower()
     _look(page, axe, "a page that is not there", found)
     assert not found, "\n".join(f"{each}: {where}" for each, where in found.items())
+
+
+def _begin(page, address, opponent):
+    """Begin a match of the Play page with its first key."""
+    page.goto(address)
+    page.fill("[name=opponent]", opponent)
+    page.click(".go")
+    until(page, "window.__viewer?.rows?.length > 3")
+    page.keyboard.press("d")
 
 
 def _with_thoughts(store):

@@ -33,6 +33,7 @@ class _Rank:
 
     def __init__(self) -> None:
         self.child: subprocess.Popen[bytes] | None = None
+        self.stopped = False
 
     def place(self) -> tuple[str, int]:
         """Address of the actor's machine, and a port that is free on it."""
@@ -57,12 +58,15 @@ class _Rank:
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
+            if self.stopped:  # asked before there was a child
+                self.child.terminate()
             status = self.child.wait()
         used = os.times()  # of this process and its only child
         return status, used.children_user + used.children_system
 
     def stop(self, grace_s: float) -> None:
         """Ask the rank to save and to end; kill it if it does not."""
+        self.stopped = True
         if self.child is None or self.child.poll() is not None:
             return
         self.child.terminate()
@@ -77,7 +81,9 @@ class _Group:
 
     def __init__(self, ray: Any, processes: int) -> None:
         self.ray = ray
-        actor = ray.remote(num_cpus=1, max_restarts=0, max_concurrency=2)(_Rank)
+        # an actor with a GPU of its own sees no other, so that it is number 0 for each rank
+        gpus = int(ray.cluster_resources().get("GPU", 0) >= processes)
+        actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_concurrency=2)(_Rank)
         self.actors = [actor.remote() for _ in range(processes)]
 
     def begin(self, words: Sequence[str], logs: Path) -> list[Any]:

@@ -80,13 +80,11 @@ def _text(facts: dict[str, Any]) -> str:
 
 def _play_text(name: str, play: dict[str, Any], facts: dict[str, Any]) -> str:
     own, plain, gap = play["wins"], play["pytorch"], play["difference"]
-    if "bot" in play:
-        return (
-            f"{name}, {play['matches']} matches of {facts['opponent']} against {play['bot']}: "
-            f"{play['equal']} end as those of PyTorch; wins {own['value']:.3f}, PyTorch "
-            f"{plain['value']:.3f}, difference {gap['value']:+.3f} ({gap['low']:+.3f} .. {gap['high']:+.3f})"
-        )
+    matches, equal = f"against {facts['opponent']}", ""
+    if "bot" in play:  # of two bots, in a world that the file draws
+        matches = f"draws {play['matches']} matches of {facts['opponent']} against {play['bot']}"
+        equal = f"; {play['equal']} end as those of PyTorch"
     return (
-        f"{name} against {facts['opponent']}: wins {own['value']:.3f}, PyTorch {plain['value']:.3f}, "
-        f"difference {gap['value']:+.3f} ({gap['low']:+.3f} .. {gap['high']:+.3f})"
+        f"{name} {matches}: wins {own['value']:.3f}, PyTorch {plain['value']:.3f}, "
+        f"difference {gap['value']:+.3f} ({gap['low']:+.3f} .. {gap['high']:+.3f}){equal}"
     )
