@@ -231,5 +231,6 @@ def _on_ray(command: list[str], address: str, processes: int, logs: Path) -> lis
     """A command whose runs are tasks of Ray, or, with several processes, whose ranks are actors."""
     if processes == 1:
         return [*command, "--workers", f"ray:{address}" if address else "ray"]
-    shared = ["--processes", str(processes), "--address", address, "--logs", logs.as_posix()]
-    return ["ranks", *shared, *command[1:]]
+    shared = ["--processes", str(processes), *["--address", address][: 2 * bool(address)]]
+    shared += ["--logs", logs.as_posix()]
+    return ["python", "-m", "shadowbox.launch.ranks", *shared, *command[1:]]

@@ -27,7 +27,7 @@ EXIT_KILLED, EXIT_INTERRUPTED = 75, 130  # of `shadowbox run`: by its card, by a
 PROGRAMS = {
     "shadowbox": [sys.executable, "-m", "shadowbox"],
     "torchrun": [sys.executable, "-m", "torch.distributed.run"],
-    "ranks": [sys.executable, "-m", "shadowbox.launch.ranks"],
+    "python": [sys.executable],
 }
 
 
