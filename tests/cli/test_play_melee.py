@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -279,6 +280,51 @@ def test_a_game_that_is_lost_in_a_match_is_said_and_ends_the_session():
     figures = session.figures()
     assert figures["matches"] == []
     assert 40 < figures["unfinished_frames"] < figures["frames"] < 60
+
+
+@pytest.mark.slow
+def test_a_press_that_the_game_does_not_see_is_given_again():
+    """A Dolphin that does not wait can miss a press of one frame: menus still lead to a game."""
+    from shadowbox.games.melee.live.fake_dolphin import rehearsal
+    from shadowbox.games.melee.live.fake_menus import _FakeMenus
+
+    class Blind(_FakeMenus):
+        seen = 0
+
+        def _stage(self, pads, fresh):
+            if self.seen < 2 and any("A" in each for each in fresh.values()):
+                self.seen += 1
+                return None
+            return super()._stage(pads, fresh)
+
+    setup = _GameSetup(kinds=("agent", "human"))
+    menus = Blind(setup)
+    with rehearsal(setup, frames=100, menus=menus) as (world, _):
+        columns = world.reset(np.zeros(1, int))
+    assert menus.seen == 2
+    assert (columns["player/stocks"] == 4).all()
+
+
+@pytest.mark.slow
+def test_menus_are_walked_by_a_client_slower_than_the_game():
+    """With --no-wait, only the newest frame of the menus is answered, so that cursors arrive."""
+    import time
+
+    from shadowbox.games.melee.live.fake_dolphin import rehearsal
+
+    with rehearsal(_GameSetup(kinds=("agent", "human"), waits=False), frames=100) as (world, _):
+        navigate, calls = world._navigate, []
+
+        def slow(state, controllers):
+            calls.append(state.frame)
+            time.sleep(0.02)
+            navigate(state, controllers)
+
+        world._navigate = slow
+        world.reset(np.zeros(1, int))
+    skipped = [after - before for before, after in itertools.pairwise(calls)]
+    assert max(skipped) > 1
+    assert len(calls) < 600
 
 
 @pytest.mark.slow

@@ -134,3 +134,9 @@ def test_lines_are_short():
     """Fewer than two of a hundred lines are longer than a hundred columns."""
     lines = [line for path in FILES for line in path.read_text(encoding="utf-8").splitlines()]
     assert sum(len(line) > 100 for line in lines) < 0.02 * len(lines)
+
+
+def test_test_files_have_names_of_their_own():
+    """No two test files share a name: pytest cannot collect both."""
+    tests = Counter(path.name for path in (SOURCE.parent / "tests").rglob("test_*.py"))
+    assert [name for name, count in tests.items() if count > 1] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 
 import pytest
@@ -75,6 +76,44 @@ def test_a_match_begins_by_itself_is_paused_and_ends_with_moments(server, browse
     assert page.locator(".moments button").count() >= 1
     page.locator(".moments button").first.click()
     assert page.evaluate("document.getElementById('veil').hidden && __viewer.frame < __viewer.last")
+
+
+def test_a_match_that_has_just_begun_does_not_seem_paused(server, browse):
+    """A state sent before the server read the first key is old: no panel says that the match is paused."""
+    page = browse(server().url + "play")
+    page.evaluate(
+        """() => {
+            window.panels = [];
+            const veil = document.getElementById("veil");
+            const note = () => veil.hidden || panels.push(veil.textContent);
+            new MutationObserver(note).observe(veil, { attributes: true });
+        }"""
+    )
+
+    def old_state(route):
+        states, upstream = [], route.connect_to_server()
+
+        def from_server(message):
+            if isinstance(message, str) and json.loads(message)["kind"] == "state":
+                states.append(message)
+            route.send(message)
+
+        def from_page(message):
+            if isinstance(message, str) and '"pause"' in message:
+                route.send(states[0])
+            upstream.send(message)
+
+        upstream.on_message(from_server)
+        route.on_message(from_page)
+
+    page.route_web_socket("**/*", old_state)
+    page.click(".go")
+    until(page, "window.__viewer?.rows?.length > 0")
+    page.keyboard.press("KeyD")
+    until(page, "__viewer.rows.length > 20")
+    assert page.evaluate("panels") == []
+    page.keyboard.press("p")
+    until(page, "panels.length > 0 && panels[0].includes('Paused')")
 
 
 def test_a_person_takes_over_a_policy_and_gives_its_seat_back(server, browse):

@@ -29,7 +29,7 @@ const sounds = new Sounds(document.getElementById("sound"));
 let feed = null;
 let begun = false;
 let over = true;
-let paused = false;
+let paused = true; // as the server last said: a match is made paused
 let seat = 0;
 let wins = [0, 0];
 let controls = null;
@@ -77,7 +77,8 @@ showClone(document.getElementById("clone"), (spec, about) => {
 });
 
 startForm(form, request, ({ match }) => {
-  begun = over = paused = false;
+  begun = over = false;
+  paused = true;
   controls = worlds = null;
   seats?.done();
   seats = null;

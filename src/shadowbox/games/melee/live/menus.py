@@ -16,6 +16,7 @@ STAGES = {  # our names -> libmelee's; its numbers differ from the game's
     "pokemon_stadium": "POKEMON_STADIUM",
     "yoshis_story": "YOSHIS_STORY",
 }
+LOST_PRESS = 30  # menu frames after which a stage that was pressed counts as not chosen
 # console state, controllers; None: a controller that a person holds
 MenuNavigation = Callable[[Any, Sequence[Any]], None]
 
@@ -65,6 +66,7 @@ def menus(
         starter = next((number for number in held if levels[number]), held[-1])
         for number in held:
             helper, controller = helpers[number], controllers[number]
+            _press_again(helper, state)
             if state is not None and state.menu_state is melee.Menu.UNKNOWN_MENU:
                 helper.skip_postgame(controller)  # what libmelee has no name for: scores, a film
                 continue
@@ -79,3 +81,15 @@ def menus(
             )
 
     return navigate
+
+
+def _press_again(helper: Any, state: Any) -> None:
+    """Let a helper choose the stage again if its one press got lost.
+
+    A press lasts one frame, and a Dolphin that does not wait may look at the pads before and after it.
+    """
+    on_stages = state is not None and state.menu_state.name == "STAGE_SELECT"
+    since = getattr(helper, "frames_since_press", 0) + 1
+    helper.frames_since_press = since if on_stages and helper.stage_selected else 0
+    if helper.frames_since_press > LOST_PRESS:
+        helper.stage_selected, helper.frames_since_press = False, 0

@@ -207,7 +207,9 @@ class DolphinWorld:
         if state is None:
             if not self._stream.over:
                 raise RecordingError(LOST)
-        elif self._navigate is not None and state.menu_state.name not in IN_GAME:
+        elif state.menu_state.name in IN_GAME or self._navigate is None:
+            return
+        elif self._waits or not self._tap.has_more():  # a stale cursor would be steered past
             self._navigate(state, self._controllers)
 
     def _latest(self) -> Columns:
