@@ -153,13 +153,28 @@ def test_curves_come_in_pieces(client, runs):
     assert "events" not in then
 
 
-def test_long_runs_are_thinned(client, runs):
+def test_long_runs_are_thinned(client, runs, monkeypatch):
     """The page of a long run gets a bounded number of points, among them the newest."""
+    monkeypatch.setattr(runlog, "READ_S", 600)
     make_run(runs / "long", lines=[train_line(step) for step in range(1, 20_001)])
     curve = news(client, "long")["curves"]["train"]
     assert runlog.POINTS <= len(curve["step"]) <= 2 * runlog.POINTS + 1
     assert curve["step"][-1] == 20_000
     assert curve["step"] == sorted(set(curve["step"]))
+
+
+def test_a_long_log_is_read_in_parts(client, runs, monkeypatch):
+    """Each answer reads on for a limited time and says how much is read; the last is the whole log."""
+    lines = [train_line(step, norm=float("nan")) for step in range(1, 301)]
+    make_run(runs / "long", lines=lines)
+    make_run(runs / "same", lines=lines)
+    whole = news(client, "same")
+    monkeypatch.setattr(runlog, "READ_S", -1)  # one line in each answer
+    shares = [news(client, "long")["read"] for _ in lines]
+    assert shares == sorted(set(shares))
+    assert 0 < shares[0] < 0.01
+    assert shares[-1] == whole["read"] == 1
+    assert news(client, "long") | {"part": ""} == whole | {"part": ""}
 
 
 def test_an_incomplete_line_waits(client, runs):
@@ -333,6 +348,21 @@ def test_a_curve_grows(server, browse):
     facts = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(facts | {"status": "finished"}))
     until(page, "() => document.getElementById('state').textContent.includes('finished')")
+
+
+def test_a_long_log_is_drawn_part_by_part(server, browse, monkeypatch):
+    """A page shows the first part of a long log at once, and in the end the points of one reading."""
+    monkeypatch.setattr(runlog, "READ_S", 0.01)
+    site = server()
+    lines = [train_line(step) for step in range(1, 20_001)]
+    make_run(site.folder / "runs" / "long", lines=lines, status="finished")
+    page = browse(site.url + "runs/long")
+    state = "document.getElementById('state').textContent"
+    until(page, f"() => {state}.includes('% of the log read')")
+    until(page, f"() => {state}.includes('step 20,000') && !{state}.includes('read')")
+    corners = "document.querySelector('.curve.p1').getAttribute('d').split('L').length"
+    once = page.request.get(site.url + "runs/long/metrics.json").json()
+    assert page.evaluate(corners) == len(once["curves"]["train"]["step"])
 
 
 def test_curves_are_smoothed_grouped_and_saved(server, browse):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections import deque
@@ -23,7 +24,11 @@ POINTS = 600  # points of a curve: about one per pixel of its width
 EVENTS_KEPT = 100
 LOGS_KEPT = 32  # runs whose points stay in memory
 TAIL = 1 << 16  # bytes at the end of a log that `last_lines` reads
+READ_S = 0.7  # seconds for which one answer reads on in a long log; the page asks again at once
 SILENT_AFTER = 300.0  # seconds without a line, after which a run was probably killed
+NO_FIGURES = ("kind", "step", "wall", "epoch")  # keys of a line that say where it stands
+TIME = "time/"
+DECODER = json.JSONDecoder(parse_constant=lambda name: None)  # NaN cannot be sent as JSON
 BEGINNINGS = ("begin", "parent", "resume")
 OVER = ("finished", "early stop", "called off")
 
@@ -103,11 +108,20 @@ def last_lines(path: Path) -> list[Line]:
 
 @dataclass
 class _Point:
-    """Figures of one line of a log."""
+    """A line of a log; its figures are read once it is shown, since most lines are thinned out."""
 
     step: int
     seconds: float  # of training until the line, without pauses
-    figures: dict[str, float | None]
+    line: Line
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """Numbers of the line, without those of its place and its times."""
+        return {
+            name: number(value)
+            for name, value in self.line.items()
+            if name not in NO_FIGURES and not name.startswith(TIME)
+        }
 
 
 @dataclass
@@ -143,6 +157,7 @@ class _LogReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.inode, self.offset, self.number = -1, 0, 0
+        self.share = 1.0  # of the file that has been read; 1 at its last complete line
         self.damaged = ""
 
     def replaced(self) -> bool:
@@ -157,8 +172,9 @@ class _LogReader:
             else False
         )
 
-    def lines(self) -> Iterator[Line]:
-        """Read the lines that were written since the last call."""
+    def lines(self, seconds: float = math.inf) -> Iterator[Line]:
+        """Read the lines that were written since the last call, for some seconds; see `share`."""
+        until, self.share = time.monotonic() + seconds, 1.0
         try:
             file = open_plain(self.path)
         except FileNotFoundError:
@@ -178,6 +194,9 @@ class _LogReader:
                     self.damaged = self.damaged or (
                         f"{self.path.name} is damaged: line {self.number} is not a JSON object"
                     )
+                if time.monotonic() > until:
+                    self.share = self.offset / os.fstat(file.fileno()).st_size
+                    return
 
     def _reset(self, inode: int) -> bool:
         changed = inode != self.inode or self.offset > 0
@@ -213,6 +232,7 @@ class _RunLog:
                 "total": number(facts.get("total")),
                 "elapsed": self.elapsed,
                 "curves": curves,
+                "read": self._metrics.share,
                 "every": max((thinned.every for thinned in self.kinds.values()), default=1),
                 "time": self.time,
                 "happened": self.happened,
@@ -232,7 +252,7 @@ class _RunLog:
                 self.begun.append(wall)
         if self._metrics.replaced():
             self._forget()
-        for line in self._metrics.lines():
+        for line in self._metrics.lines(READ_S):
             self._take(line)
 
     def _take(self, line: Line) -> None:
@@ -252,15 +272,10 @@ class _RunLog:
             0.0, wall - (resumed if self.before is None else max(resumed, self.before))
         )
         self.before, self.step = wall, step
-        figures = {
-            name: number(value)
-            for name, value in line.items()
-            if name not in ("kind", "step", "wall", "epoch")
-        }
-        for name in [name for name in figures if name.startswith("time/")]:
-            part = name.removeprefix("time/")
-            self.time[part] = self.time.get(part, 0.0) + (figures.pop(name) or 0.0)
-        self.kinds.setdefault(kind, _ThinnedCurve()).add(_Point(step, self.elapsed, figures))
+        for name in [name for name in line if name.startswith(TIME)]:
+            part = name.removeprefix(TIME)
+            self.time[part] = self.time.get(part, 0.0) + (number(line[name]) or 0.0)
+        self.kinds.setdefault(kind, _ThinnedCurve()).add(_Point(step, self.elapsed, line))
 
     def _forget(self) -> None:
         self.kinds: dict[str, _ThinnedCurve] = {}
@@ -307,7 +322,7 @@ def _folders(folder: Path, depth: int) -> Iterator[Path]:
 
 def _parsed(text: bytes) -> Line | None:
     try:
-        line = json.loads(text, parse_constant=lambda name: None)  # NaN cannot be sent as JSON
+        line = DECODER.decode(text.decode())
         if b"\\u" in text:
             _check_text(line)
     except (ValueError, RecursionError):
@@ -336,13 +351,12 @@ def _event(line: Line) -> Line:
 
 def _columns(points: list[_Point]) -> dict[str, Any]:
     """Points as columns, which are short as JSON and are drawn as they are."""
-    names = dict.fromkeys(name for point in points for name in point.figures)
+    rows = [point.figures for point in points]
+    names = dict.fromkeys(name for row in rows for name in row)
     return {
         "step": [point.step for point in points],
         "seconds": [round(point.seconds, 2) for point in points],
-        "figures": {
-            name: [_rounded(point.figures.get(name)) for point in points] for name in names
-        },
+        "figures": {name: [_rounded(row.get(name)) for row in rows] for name in names},
     }
 
 

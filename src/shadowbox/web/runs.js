@@ -47,14 +47,15 @@ function fresh() {
 // ---- reading the logs ----
 
 async function refresh() {
-  const due = sources.filter(({ news }) => !news || !over(news.state));
+  const due = sources.filter(({ news }) => !news || grows(news));
   if (!document.hidden && due.length) {
     const problems = (await Promise.all(due.map(follow))).filter(Boolean);
     draw();
     problems.push(...sources.flatMap(({ news }) => news?.damaged ?? []));
     say(document.getElementById("damage"), problems.join(" "));
   }
-  if (sources.some(({ news }) => !news || !over(news.state))) setTimeout(refresh, INTERVAL);
+  const behind = sources.some(({ news }) => news?.read < 1); // a long log comes in parts
+  if (sources.some(({ news }) => !news || grows(news))) setTimeout(refresh, behind ? 0 : INTERVAL);
 }
 
 /** Fetch the new lines of a run; returns the message of a failure, otherwise an empty string. */
@@ -63,7 +64,8 @@ async function follow(run) {
     const news = await fetchJson(`${run.source}?after=${run.after}&events=${run.seen}`);
     const longest = Math.max(0, ...Object.values(run.curves).map(({ step }) => step.length));
     const replaced = news.part !== run.part || news.step < run.after; // by a resumed run
-    if (run.part && (replaced || longest > MOST_POINTS)) {
+    const caughtUp = run.news?.read < 1 && news.read === 1; // its parts were thinned differently
+    if (run.part && (replaced || caughtUp || longest > MOST_POINTS)) {
       Object.assign(run, fresh(), { part: "" });
       return await follow(run);
     }
@@ -98,6 +100,7 @@ async function ownPart({ own, news }) {
   document.getElementById("own").replaceChildren(...part.body.childNodes);
 }
 
+const grows = ({ state, read }) => read < 1 || !over(state);
 const over = (state) => ["finished", "early stop", "called off", "stopped"].includes(state);
 
 // ---- drawing ----
@@ -312,7 +315,8 @@ function state(loaded) {
     const thinned = news.every > 1 ? `, 1 of ${news.every} lines drawn` : "";
     const silent = news.state === "silent" ? ` ${SILENT}` : "";
     const step = `step ${news.step.toLocaleString("en")}${total}`;
-    const words = `${run} ${step}, ${duration(news.elapsed)}${thinned}.${silent}`;
+    const read = news.read < 1 ? `, ${Math.floor(100 * news.read)} % of the log read` : "";
+    const words = `${run} ${step}, ${duration(news.elapsed)}${thinned}${read}.${silent}`;
     return el("span", { class: "line" }, badge, words);
   });
   const text = lines.map(({ textContent }) => textContent).join("");
