@@ -26,7 +26,7 @@ LOGS_KEPT = 32  # runs whose points stay in memory
 TAIL = 1 << 16  # bytes at the end of a log that `last_lines` reads
 READ_S = 0.7  # seconds for which one answer reads on in a long log; the page asks again at once
 SILENT_AFTER = 300.0  # seconds without a line, after which a run was probably killed
-NO_FIGURES = ("kind", "step", "wall", "epoch")  # keys of a line that say where it stands
+NO_FIGURES = ("kind", "step", "wall", "epoch")  # keys of a line that are not figures
 TIME = "time/"
 DECODER = json.JSONDecoder(parse_constant=lambda name: None)  # NaN cannot be sent as JSON
 BEGINNINGS = ("begin", "parent", "resume")
