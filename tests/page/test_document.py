@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+import shadowbox
 from shadowbox.page.document import (
     Bar,
     Html,
@@ -18,6 +21,7 @@ from shadowbox.page.document import (
     facts,
     folded,
     heading,
+    metric_name,
     page,
     sentence,
     table,
@@ -157,3 +161,19 @@ def test_bars_are_as_long_as_their_share() -> None:
         "0.0",
     ]
     assert 'viewBox="0 0 720 120"' in text
+
+
+def test_names_of_figures_that_pages_explain_have_an_explanation() -> None:
+    """A page that asks for the meaning of a figure by its name gets one: a typing error would be silent."""
+    source = Path(shadowbox.__file__).parent
+    asked = {
+        str(call.args[0].value)
+        for path in source.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "metric_name"
+        and isinstance(call.args[0], ast.Constant)
+    }
+    assert {"skill", "wins", "elo", "rank_correlation"} <= asked
+    assert [name for name in sorted(asked) if "<dfn" not in metric_name(name)] == []

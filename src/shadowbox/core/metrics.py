@@ -294,6 +294,12 @@ LOGGED = {
     "play/frames": "length of a match",
     "play/matches": "matches that ended since the last line",
     "play/stage": "number of the stage of the card, from 0",
+    "rank_correlation": "Spearman's correlation of the ranks of policies in two worlds: 1 if their "
+    "order is the same",
+    "elo": "rating by wins: 100 points more win 64 of 100 matches, 400 win 91",
+    "nash_weight": "share of an agent in the mixture of agents that no other mixture beats",
+    "mean_absolute_error": "mean distance from the recorded value, in the column's unit",
+    "share_right": "share of the frames in which the recorded value is guessed",
 }
 SHORT = {  # words that are written beside the names of some
     "loss": "nats per decision",

@@ -16,6 +16,7 @@ from shadowbox.page.document import (
     facts,
     folded,
     heading,
+    metric_name,
     page,
     sentence,
     table,
@@ -134,7 +135,7 @@ def _baseline_rows(found: dict[str, Any]) -> list[list[Text]]:
         known = [score["value"] for score in named.values() if score["value"] is not None]
         best = (min if kind == "real" else max)(known, default=None)
         for at, (name, score) in enumerate(named.items()):
-            first = (key, metric) if at == 0 else ("", "")
+            first = (key, metric_name(metric.replace(" ", "_"), metric)) if at == 0 else ("", "")
             rows.append(
                 [
                     *first,

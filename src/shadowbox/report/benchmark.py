@@ -22,6 +22,7 @@ from shadowbox.page.document import (
     facts,
     folded,
     heading,
+    metric_name,
     sentence,
     table,
     with_interval,
@@ -77,7 +78,7 @@ def _verdict(result: _MatchEvaluation) -> Iterator[Html]:
 
 def _alone(figures: tuple[Interval, Interval, Interval]) -> Iterator[Html]:
     """The figures of a game of one player."""
-    yield heading("Return")
+    yield heading(metric_name("return", "Return"))
     yield sentence("Mean sum of the rewards of a match, with its 95 % interval.")
     rows = zip(("return", "frames a match", "return of random play"), figures, strict=True)
     yield table(
@@ -87,7 +88,7 @@ def _alone(figures: tuple[Interval, Interval, Interval]) -> Iterator[Html]:
 
 
 def _by_opponent(result: _MatchEvaluation) -> Iterator[Html]:
-    yield heading("Wins by opponent")
+    yield heading(metric_name("wins", "Wins by opponent"))
     yield sentence(
         "Share of matches won, with its 95 % interval; a draw is not a win. The green mark is one "
         "half, as between two equal agents. Each seed was played from both seats, and the intervals "
@@ -105,7 +106,15 @@ def _by_opponent(result: _MatchEvaluation) -> Iterator[Html]:
     )
     fps = result.game.schema.fps
     yield table(
-        ["opponent", "won", "drawn", "lost", "matches", "distinct", "mean length"],
+        [
+            "opponent",
+            "won",
+            "drawn",
+            "lost",
+            "matches",
+            "distinct",
+            metric_name("frames", "mean length"),
+        ],
         [
             [
                 spec,
@@ -123,7 +132,7 @@ def _by_place(result: _MatchEvaluation) -> Iterator[Html]:
     places = {spec: found.by_place() for spec, found in result.results.items()}
     if not any(places.values()):
         return
-    yield heading("Wins by starting place")
+    yield heading(metric_name("wins_from", "Wins by starting place"))
     yield sentence(
         "The same matches by the place at which the policy began. An agent that wins from one side "
         "only is hidden by its mean."

@@ -14,6 +14,7 @@ from shadowbox.page.document import (
     dots,
     facts,
     folded,
+    metric_name,
     page,
     sentence,
     table,
@@ -32,7 +33,9 @@ def _blocks(result: _Ladder) -> Iterator[Html]:
     halves = rank.baselines["simulator_halves"].value
     yield sentence(
         badge("gate passed", "good") if report.gate.passed else badge("gate failed", "bad"),
-        f" Spearman's rank correlation of {len(result.policies)} policies is {rank.value.value:.2f} "
+        " Spearman's ",
+        metric_name("rank_correlation", "rank correlation"),
+        f" of {len(result.policies)} policies is {rank.value.value:.2f} "
         f"({rank.value.low:.2f} to {rank.value.high:.2f}; between two halves of the simulator's own "
         f"matches: {halves:.2f}).",
     )

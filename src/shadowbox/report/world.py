@@ -27,6 +27,7 @@ from shadowbox.page.document import (
     folded,
     heading,
     lines,
+    metric_name,
     sentence,
     table,
     with_interval,
@@ -74,7 +75,7 @@ def _blocks(result: _WorldEvaluation) -> Iterator[Html]:
 
 
 def _skill(found: _Findings) -> Iterator[Html]:
-    yield heading("Skill by horizon")
+    yield heading(metric_name("skill", "Skill by horizon"))
     yield sentence(
         "1 is perfect, the dashed line at 0 is the best of hold, constant velocity and a look-up "
         "table. Blue are the fields in which a world must be better; across: the horizons of the "
@@ -118,7 +119,7 @@ def _cell(each: _Skill | None) -> Text:
 def _contradictions(found: _Findings) -> Iterator[Html]:
     if not found.rates:
         return
-    yield heading("Fields that contradict each other")
+    yield heading(metric_name("contradictions", "Fields that contradict each other"))
     yield sentence(
         "In 10,000 frames of a player: this world in blue, the recordings in grey. The green line is "
         "1 in 10,000."
@@ -137,7 +138,10 @@ def _contradictions(found: _Findings) -> Iterator[Html]:
         yield beside(bars, wanted=1.0)
     if never:
         yield sentence(f"In neither: {', '.join(never)}.")
-    yield sentence(f"Forbidden values: {sum(found.violations.values()):,}.")
+    yield sentence(
+        metric_name("violations_after", "Forbidden values"),
+        f": {sum(found.violations.values()):,}.",
+    )
 
 
 def _events(found: _Findings) -> Iterator[Html]:
@@ -145,8 +149,9 @@ def _events(found: _Findings) -> Iterator[Html]:
         return
     yield heading("Events, derived from the rows")
     yield sentence(
-        f"F1 within 2 frames: one frame ahead of recorded rows, and inside of predictions of {SHORT} "
-        "frames. A world in which nothing happens has 0."
+        metric_name("event_f1", "F1"),
+        f" within 2 frames: one frame ahead of recorded rows, and inside of predictions of {SHORT} "
+        "frames. A world in which nothing happens has 0.",
     )
     bars = []
     for kind in found.game.event_kinds:
@@ -172,8 +177,11 @@ def _controls(found: _Findings) -> Iterator[Html]:
     yield heading("Effects of controls")
     yield sentence(
         f"Of {found.effects.effects:,} effects of a held control in the true simulator, "
-        f"{found.effects.agreement.value:.0%} have the same direction here; their size is "
-        f"{found.effects.size.value:.2f} times the true one. By control:"
+        f"{found.effects.agreement.value:.0%} have ",
+        metric_name("control_agreement", "the same direction"),
+        " here; their ",
+        metric_name("control_effect", "size"),
+        f" is {found.effects.size.value:.2f} times the true one. By control:",
     )
     yield beside(
         [Bar(k, v, f"{v:.0%}", "p1") for k, v in found.effects.by_control.items()], whole=1.0
@@ -195,7 +203,7 @@ def _distributions(found: _Findings) -> Iterator[Html]:
     ]
     yield folded(
         "Distances, beside those between two halves of the recordings and of the simulator",
-        [table(["distribution", "distance", "halves", "simulator", "", ""], rows)],
+        [table(["distribution", metric_name("distance"), "halves", "simulator", "", ""], rows)],
     )
 
 

@@ -14,7 +14,17 @@ from urllib.parse import quote
 from shadowbox.core.files import read_json
 from shadowbox.errors import ShadowboxError
 from shadowbox.evaluate.tournament import elo_warning
-from shadowbox.page.document import Html, badge, code, facts, folded, heading, table, with_interval
+from shadowbox.page.document import (
+    Html,
+    badge,
+    code,
+    facts,
+    folded,
+    heading,
+    metric_name,
+    table,
+    with_interval,
+)
 from shadowbox.web.markup import element, empty, framed, link
 from shadowbox.web.runlog import time_of
 from shadowbox.web.site import PageNotFound, Site
@@ -210,7 +220,7 @@ def _ladder(ratings: list[dict[str, Any]]) -> Html:
                 with_interval(f"{rating['elo']:.0f}", interval, best=at == 0),
             ]
         )
-    return table(["agent", "", "Elo"], rows, left=2)
+    return table(["agent", "", metric_name("elo", "Elo")], rows, left=2)
 
 
 def _warned(data: Mapping[str, Any]) -> list[Html]:
@@ -235,7 +245,7 @@ def _nash(data: Mapping[str, Any], agents: list[str]) -> list[Html]:
     return [
         heading("Nash averaging"),
         element("p", about),
-        table(["agent", "weight", "score against the mixture"], rows),
+        table(["agent", metric_name("nash_weight", "weight"), "score against the mixture"], rows),
     ]
 
 
