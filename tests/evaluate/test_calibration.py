@@ -104,6 +104,21 @@ def test_a_threshold_lies_in_the_middle_of_its_plateau() -> None:
     assert found.f1 > 0.98
 
 
+def test_false_presses_at_rest_count_against_a_threshold() -> None:
+    """Of two thresholds that find the presses equally well, the one without presses at rest is chosen."""
+    down, calm = np.zeros(6000, bool), np.zeros(6000, bool)
+    for at in range(40):
+        down[at * 100 : at * 100 + 10] = True
+    calm[4100:] = True
+    chance = np.where(down, 0.95, 0.02)
+    chance[4200::900] = 0.6  # few beside the presses, so that F1 alone hardly falls
+    shaky = np.where(down & (np.arange(6000) // 100 % 10 == 0), 0.55, chance)
+    usual = fit_threshold([shaky] * 2, [down] * 2)
+    strict = fit_threshold([shaky] * 2, [down] * 2, calm=[calm] * 2, fps=30.0)
+    assert usual.threshold < 0.5
+    assert strict.threshold > 0.6
+
+
 def test_half_the_sessions_choose_and_the_other_half_reports() -> None:
     """Where the halves disagree, the reported F1 is that of thresholds chosen on the other half."""
     low, high = sessions(2, 4, high=0.25), sessions(3, 4, high=0.9)

@@ -17,7 +17,7 @@ from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.evaluate import closed_loop, recorded
-from shadowbox.evaluate.calibrate import calibrate_checkpoint
+from shadowbox.evaluate.calibrate import COPIES, calibrate_checkpoint
 from shadowbox.evaluate.policy import evaluate
 from shadowbox.evaluate.probe import probe_policy
 from shadowbox.evaluate.setup import EvalConfig
@@ -361,6 +361,32 @@ def test_calibration_is_stored_and_played(data, tmp_path):
         0.5 * made.temperatures["flags"].temperature * made.play.temperature
     )
     assert not list(folder.parent.glob(".*")), "nothing is left behind"
+
+
+def test_thresholds_are_chosen_on_views_that_are_changed_as_in_training(
+    data, tmp_path, monkeypatch
+):
+    """Each seat counts several times, each time with a change of its own."""
+    where, told = run(tmp_path / "r", "policy-mlp", width=16, trunk_width=16), []
+
+    def changes(folder, schema):
+        assert folder == checkpoints.checkpoint_folder(str(where))
+        return lambda view, seed: (
+            told.append(seed) or {k: np.zeros_like(v) for k, v in view.items()}
+        )
+
+    usual = calibrate_checkpoint(where, data, QUICK, game=SHORT)
+    made = calibrate_checkpoint(where, data, QUICK, game=SHORT, changes=changes)
+    seats = {seed // COPIES for seed in told}
+    assert seats <= set(QUICK.split.episodes(Store(data), "val").tolist())
+    assert sorted(told) == [
+        COPIES * seat + copy for seat in sorted(seats) for copy in range(COPIES)
+    ]
+    assert len(seats) > 2
+    assert made.temperatures != usual.temperatures
+    assert calibrate_checkpoint(
+        where, data, QUICK, game=SHORT, changes=lambda *_: None
+    ) == calibrate_checkpoint(where, data, QUICK, game=SHORT)
 
 
 def test_the_temperature_of_play_is_chosen_elsewhere(data, tmp_path, monkeypatch):

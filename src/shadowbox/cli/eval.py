@@ -388,12 +388,12 @@ def _frames(text: str) -> tuple[int, ...]:
 
 def _calibrate(checkpoint: str, store: str, settings: EvalConfig, game: Game | None) -> Calibration:
     from shadowbox.evaluate.calibrate import calibrate_checkpoint
+    from shadowbox.learners.augmentation.bodies import view_changes
 
     with progress("calibrating") as update:
         return calibrate_checkpoint(
-            checkpoint,
-            store,
-            settings,
+            *(checkpoint, store, settings),
             game=game,
+            changes=view_changes,
             progress=lambda what, done, total: update(done, total),
         )

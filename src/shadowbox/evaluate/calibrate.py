@@ -5,7 +5,8 @@ Saved in its config. Fitted on recorded sessions, except for the temperature of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 
 from shadowbox.core.game import Game
-from shadowbox.core.schema import Array
+from shadowbox.core.schema import Array, Columns, Schema
 from shadowbox.core.stats import halves
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
@@ -24,6 +25,8 @@ from shadowbox.evaluate.calibration import (
     TEMPERATURES,
     Calibration,
     PlayTemperatureFit,
+    ThresholdFit,
+    _OffsetFit,
     _TemperatureFit,
     fit_offset,
     fit_play_temperature,
@@ -47,6 +50,10 @@ if TYPE_CHECKING:
     from shadowbox.model.policy import Policy
 
 MATCHES = 80  # at each temperature of play
+COPIES = 6  # of a seat whose views are changed as in training
+CALM = 3  # frames from any press beyond which a player rests
+# run's checkpoint, schema -> change of a seat's view [T, slots] by a seed, or None
+ViewChanges = Callable[[Path, Schema], Callable[[Columns, int], Columns] | None]
 
 
 def calibrate_checkpoint(
@@ -56,11 +63,14 @@ def calibrate_checkpoint(
     *,
     fit_on: str = "",
     game: Game | None = None,
+    changes: ViewChanges | None = None,
     progress: Report | None = None,
 ) -> Calibration:
     """Fit on a side of the store's split and write the result into the checkpoint's config.
 
-    `fit_on`: the side, if it is not that of the evaluation. A session is an episode.
+    `fit_on`: the side, if it is not that of the evaluation. A session is an episode. `changes`: as the
+    training changed what it saw, such as bodies: what is chosen on usual views alone is too sure
+    of unusual ones.
     """
     subject = load_evaluated_policy(str(checkpoint), Store(store), settings, game)
     side = held_out_episodes(subject, fit_on or settings.side)
@@ -73,24 +83,15 @@ def calibrate_checkpoint(
             f"{store}: nothing on the side '{fit_on or settings.side}' to choose temperatures from: "
             "name another side"
         )
+    if change := changes and changes(subject.folder, subject.store.schema):
+        seats = [
+            replace(seat, view=change(seat.view, COPIES * seat.episode + copy))
+            for seat in seats
+            for copy in range(COPIES)
+        ]
     costs, frames = _costs(subject.policy, seats, settings.player)
     temperatures = fit_temperature([part.name for part in subject.policy.head.parts], costs, frames)
-    thresholds, offsets = {}, {}
-    # others decide buttons together, by what changes: no chance to cut
-    if subject.policy.config.head.head == "independent":
-        sure = [temperatures[part.name].temperature for part in subject.policy.head.parts]
-        answers = answer_seats(
-            subject.policy, seats, temperature=sure, player=settings.player
-        ).answers
-        for name in answers[0].chance:
-            rows = [
-                (a.chance[name], s.down[name], s.episode)
-                for s, a in zip(seats, answers, strict=True)
-                if name in s.down
-            ]
-            chances, downs, episodes = zip(*rows, strict=True)
-            thresholds[name] = fit_threshold(chances, downs, settings.tolerance, episodes)
-            offsets[name] = fit_offset(chances, downs, episodes)
+    thresholds, offsets = _buttons(subject, seats, temperatures, settings)
     made = Calibration(
         temperatures,
         thresholds,
@@ -99,6 +100,40 @@ def calibrate_checkpoint(
     )
     checkpoints.calibrate(subject.folder, made.to_json())
     return made
+
+
+def _buttons(
+    subject: EvaluatedPolicy,
+    seats: Sequence[recorded.SeatData],
+    temperatures: Mapping[str, _TemperatureFit],
+    settings: EvalConfig,
+) -> tuple[dict[str, ThresholdFit], dict[str, _OffsetFit]]:
+    """Thresholds and offsets of the buttons, which a policy decides one by one."""
+    # others decide buttons together, by what changes: no chance to cut
+    if subject.policy.config.head.head != "independent":
+        return {}, {}
+    thresholds, offsets = {}, {}
+    sure = [temperatures[part.name].temperature for part in subject.policy.head.parts]
+    answers = answer_seats(subject.policy, seats, temperature=sure, player=settings.player).answers
+    rests = [_calm(seat) for seat in seats] if subject.game.replay else None
+    for name in answers[0].chance:
+        having = [at for at, seat in enumerate(seats) if name in seat.down]
+        chances = [answers[at].chance[name] for at in having]
+        downs = [seats[at].down[name] for at in having]
+        episodes = [seats[at].episode for at in having]
+        thresholds[name] = fit_threshold(
+            *(chances, downs, settings.tolerance, episodes),
+            calm=rests and [rests[at] for at in having],
+            fps=subject.store.schema.fps,
+        )
+        offsets[name] = fit_offset(chances, downs, episodes)
+    return thresholds, offsets
+
+
+def _calm(seat: recorded.SeatData) -> Array:
+    """Frames of a seat that are far from all presses, bool [T]."""
+    pressed = np.any(list(seat.down.values()), axis=0)
+    return np.convolve(pressed, np.ones(2 * CALM + 1), "same") < 0.5
 
 
 def _in_play(

@@ -24,6 +24,7 @@ MARGIN = 0.05  # of the hysteresis: on above threshold + margin, off below thres
 ENOUGH = 20  # presses begun, of which a threshold can be chosen
 FARTHEST = 20.0  # offset of a logit
 SMALLEST = 1e-7  # probability of which a logit is taken
+FALSE_COST = 0.1  # in F1, of one false press in each minute in which nothing is pressed
 SAFE = 0.9  # the threshold of a control with fewer
 
 
@@ -235,31 +236,37 @@ def fit_threshold(
     downs: Sequence[Array],
     tolerance: int = 2,
     sessions: Sequence[int] | None = None,
+    calm: Sequence[Array] | None = None,
+    fps: float = 1.0,
 ) -> ThresholdFit:
     """Threshold of one button from its probabilities and presses, [T] each, and session numbers [T].
 
     In a plateau of equally good thresholds the middle is chosen, because its edges are due to
-    chance.
+    chance. `calm` [T]: frames of rest, in which each press counts against a threshold as well.
     """
     from shadowbox.core import presses
 
     begun = sum(int(presses.onsets(down).sum()) for down in downs)
     if begun < ENOUGH:
         return ThresholdFit(SAFE, SAFE + MARGIN, SAFE - MARGIN, begun, None)
-    counts = np.zeros((len(chances), len(CANDIDATES), 2))
+    rest = [np.zeros(len(down), bool) for down in downs] if calm is None else calm
+    minutes = np.array([each.sum() for each in rest]) / (60 * fps)
+    counts = np.zeros((len(chances), len(CANDIDATES), 3))
     for row, (chance, down) in enumerate(zip(chances, downs, strict=True)):
         truth = presses.onsets(down)
         for at, threshold in enumerate(CANDIDATES):
             guess = presses.onsets(with_hysteresis(chance, threshold + MARGIN, threshold - MARGIN))
             found = presses.match(truth, guess, tolerance)
-            counts[row, at] = 2 * found.hits, found.truths + found.guesses
+            false = np.count_nonzero(guess & rest[row])
+            counts[row, at] = 2 * found.hits, found.truths + found.guesses, false
     half_of = halves(np.arange(len(chances)) if sessions is None else sessions)
     top = bottom = 0.0
     for half in (0, 1):
-        chosen = _middle_of_best(counts[half_of == half].sum(0))
-        hits, both = counts[half_of != half].sum(0)[chosen]
+        mine = half_of == half
+        chosen = _middle_of_best(_scores(counts[mine].sum(0), minutes[mine].sum()))
+        hits, both, _ = counts[~mine].sum(0)[chosen]
         top, bottom = top + hits, bottom + both
-    threshold = CANDIDATES[_middle_of_best(counts.sum(0))]
+    threshold = CANDIDATES[_middle_of_best(_scores(counts.sum(0), minutes.sum()))]
     return ThresholdFit(
         threshold,
         round(threshold + MARGIN, 3),
@@ -269,14 +276,19 @@ def fit_threshold(
     )
 
 
-def _middle_of_best(counts: Array) -> int:
-    """Middle of the longest run of candidates with the best F1: [candidates, 2] -> index.
+def _scores(counts: Array, minutes: float) -> Array:
+    """F1 less the cost of false presses: [candidates, 3] and minutes of rest -> [candidates]."""
+    with np.errstate(invalid="ignore"):
+        f1 = np.nan_to_num(counts[:, 0] / counts[:, 1])
+    return np.asarray(f1 - FALSE_COST * counts[:, 2] / minutes if minutes else f1)
+
+
+def _middle_of_best(scores: Array) -> int:
+    """Middle of the longest run of candidates with the best score: [candidates] -> index.
 
     Among equal runs, the one with the highest thresholds.
     """
-    with np.errstate(invalid="ignore"):
-        f1 = np.nan_to_num(counts[:, 0] / counts[:, 1])
-    best = np.isclose(f1, f1.max(), rtol=0, atol=1e-12)
+    best = np.isclose(scores, scores.max(), rtol=0, atol=1e-12)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], best, [0]])))
     begins, ends = edges[::2], edges[1::2]
     longest = len(begins) - 1 - int(np.argmax((ends - begins)[::-1]))

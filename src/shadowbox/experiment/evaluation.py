@@ -50,6 +50,7 @@ def evaluate_run(
     from shadowbox.evaluate.calibrate import calibrate_checkpoint
     from shadowbox.evaluate.dispatch import evaluate_checkpoint
     from shadowbox.evaluate.setup import EvalConfig
+    from shadowbox.learners.augmentation.bodies import view_changes
 
     assert card.eval is not None
     asked = card.eval
@@ -68,7 +69,13 @@ def evaluate_run(
     )
     path = store.path if store is not None else None
     if asked.calibrate and path is not None:
-        calibrate_checkpoint(str(run), path, config, fit_on="val", game=game, progress=progress)
+        calibrate_checkpoint(
+            *(str(run), path, config),
+            fit_on="val",
+            game=game,
+            changes=view_changes,
+            progress=progress,
+        )
     if asked.data is not None and (other := dataset.judged_on(card)) is not None:
         path = dataset.get_store(other, game).path
         config = replace(config, split=dataset.split_of(asked.data, seed))

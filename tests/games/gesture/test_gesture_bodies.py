@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from shadowbox.games.brawl.schema import SCHEMA as BRAWL
 from shadowbox.games.gesture.body import person, session
 from shadowbox.games.gesture.recording import episodes_of
 from shadowbox.games.gesture.schema import HAND_OF, POSE_LANDMARKS, SCHEMA
-from shadowbox.learners.augmentation.bodies import changed_bodies
+from shadowbox.learners.augmentation.bodies import changed_bodies, view_changes
 from shadowbox.learners.imitation_options import ImitationConfig, require_possible
 
 ROWS = 40
@@ -148,3 +149,26 @@ def test_games_without_a_skeleton_and_skeletons_with_a_circle_are_refused():
     rest = tuple(group for group in SCHEMA.state if group is not pose)
     with pytest.raises(SchemaError, match="without a circle"):
         dataclasses.replace(SCHEMA, state=(dataclasses.replace(pose, bones=circle), *rest))
+
+
+def test_a_checkpoint_is_calibrated_on_the_bodies_of_its_training(columns, tmp_path):
+    """Views change as the run says, by a seed; a run without changes and a lone checkpoint change nothing."""
+    from shadowbox.train.log import FACTS, VERSION
+
+    checkpoint = tmp_path / "run" / "checkpoints" / "00000010"
+    checkpoint.mkdir(parents=True)
+    assert view_changes(checkpoint, SCHEMA) is None
+    facts = {"format": "shadowbox run", "version": VERSION, "imitation": {"body_size": 0.0}}
+    (tmp_path / "run" / FACTS).write_text(json.dumps(facts))
+    assert view_changes(checkpoint, SCHEMA) is None
+    facts["imitation"] = {"body_size": 0.2, "mirror": False}
+    (tmp_path / "run" / FACTS).write_text(json.dumps(facts))
+    change = view_changes(checkpoint, SCHEMA)
+    view = {key: values[3].numpy() for key, values in columns.items()}
+    before = torch.get_rng_state()
+    one, again, other = change(view, 7), change(view, 7), change(view, 8)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(np.array_equal(one[key], again[key]) for key in view)
+    assert not np.allclose(one["pose/x"], view["pose/x"])
+    assert not np.allclose(one["pose/x"], other["pose/x"])
+    assert view_changes(checkpoint, BRAWL) is None

@@ -11,16 +11,20 @@ B: segments, R: rows, S: points of a skeleton.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from shadowbox.core.declaration import PLACES, RATES
 from shadowbox.core.fields import Group
-from shadowbox.core.schema import Schema
-from shadowbox.learners.imitation_options import ImitationConfig
+from shadowbox.core.schema import Columns, Schema
+from shadowbox.errors import ShadowboxError
+from shadowbox.learners.imitation_options import BODY, ImitationConfig
+from shadowbox.train.log import read_facts
 
 DEPTH = 2.0  # noise along z, as a multiple of that in the picture: a camera sees depth less well
 SHAKING = 3  # rows over which trembling is smoothed, twice
@@ -58,6 +62,29 @@ def changed_bodies(
         again = fresh[None, ..., None].expand_as(place)
         for each, values in zip(keys, parts, strict=True):
             changed |= dict(zip(each, values.gather(2, again).unbind(0), strict=True))
+    return changed
+
+
+def view_changes(checkpoint: Path, schema: Schema) -> Callable[[Columns, int], Columns] | None:
+    """Change of a view [R, slots] by a seed, with the bodies of a checkpoint's training; None if it had none.
+
+    A checkpoint outside of its run has no training to look up.
+    """
+    try:
+        said = read_facts(checkpoint.parent.parent).get("imitation") or {}
+    except (OSError, ShadowboxError):
+        return None
+    config = ImitationConfig.of({name: float(said.get(name, 0)) for name in BODY})
+    if not config.changes_bodies or not any(group.bones for group in schema.state):
+        return None
+
+    def changed(view: Columns, seed: int) -> Columns:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(seed)
+            one = {key: torch.from_numpy(np.array(values))[None] for key, values in view.items()}
+            found = changed_bodies(schema, one, config)
+        return {key: values[0].numpy() for key, values in found.items()}
+
     return changed
 
 
