@@ -24,6 +24,7 @@ MARGIN = 0.05  # of the hysteresis: on above threshold + margin, off below thres
 ENOUGH = 20  # presses begun, of which a threshold can be chosen
 FARTHEST = 20.0  # offset of a logit
 SMALLEST = 1e-7  # probability of which a logit is taken
+NEAR = 0.01  # of the best score: what is less apart is chance
 FALSE_COST = 0.1  # in F1, of one false press in each minute in which nothing is pressed
 SAFE = 0.9  # the threshold of a control with fewer
 
@@ -288,7 +289,7 @@ def _middle_of_best(scores: Array) -> int:
 
     Among equal runs, the one with the highest thresholds.
     """
-    best = np.isclose(scores, scores.max(), rtol=0, atol=1e-12)
+    best = scores >= scores.max() - NEAR
     edges = np.flatnonzero(np.diff(np.concatenate([[0], best, [0]])))
     begins, ends = edges[::2], edges[1::2]
     longest = len(begins) - 1 - int(np.argmax((ends - begins)[::-1]))
