@@ -363,9 +363,7 @@ def test_calibration_is_stored_and_played(data, tmp_path):
     assert not list(folder.parent.glob(".*")), "nothing is left behind"
 
 
-def test_thresholds_are_chosen_on_views_that_are_changed_as_in_training(
-    data, tmp_path, monkeypatch
-):
+def test_thresholds_are_chosen_on_views_that_are_changed_as_in_training(data, tmp_path):
     """Each seat counts several times, each time with a change of its own."""
     where, told = run(tmp_path / "r", "policy-mlp", width=16, trunk_width=16), []
 

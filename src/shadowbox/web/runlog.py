@@ -195,7 +195,8 @@ class _LogReader:
                         f"{self.path.name} is damaged: line {self.number} is not a JSON object"
                     )
                 if time.monotonic() > until:
-                    self.share = self.offset / os.fstat(file.fileno()).st_size
+                    size = os.fstat(file.fileno()).st_size  # 0 if it was emptied meanwhile
+                    self.share = min(self.offset / max(size, 1), 1.0)
                     return
 
     def _reset(self, inode: int) -> bool:
