@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -17,7 +18,10 @@ from shadowbox.cards.card import require_card
 from shadowbox.cards.file import CardFile
 from shadowbox.core.game import Game
 from shadowbox.data.split import Split
+from shadowbox.data.store import Store
+from shadowbox.errors import CardError
 from shadowbox.experiment import settings
+from shadowbox.experiment.ahead.archive import rehearse_ingest
 from shadowbox.experiment.ahead.generated import generated_store
 from shadowbox.experiment.ahead.rehearsal import FOLDER, dry_changes
 from shadowbox.games import load
@@ -66,6 +70,22 @@ def test_only_lengths_are_cut(name):
     assert len(short.targets) == len(card.targets)
 
 
+def test_a_rehearsal_reads_the_archive_that_it_wrote(tmp_path):
+    """Generated Melee episodes return from a .7z of replays with their controls; a loss is named."""
+    game: Game = load("melee")
+    store = generated_store(game, tmp_path / "s", Split(0.9, 0.05, 0.05), 600)
+    assert rehearse_ingest(game, store, tmp_path / "read") == 4
+    read = Store(tmp_path / "read", game.schema)
+    written, back = (
+        {each.episode(number).columns["pad/a"][:-1].tobytes() for number in range(4)}
+        for each in (store, read)
+    )
+    assert back == written
+    lossy = dataclasses.replace(game, reader_filters={"train": {"min_frames": 100_000}})
+    with pytest.raises(CardError, match=r"0 of 4 generated episodes .*`shadowbox ingest melee"):
+        rehearse_ingest(lossy, store, tmp_path / "read")
+
+
 @pytest.mark.slow
 def test_a_rehearsal_of_the_night_survives_a_kill(tmp_path):
     """The night's policy, at its real size, is killed in training, resumed, judged, and drawn."""
@@ -97,6 +117,7 @@ def test_a_rehearsal_of_the_night_survives_a_kill(tmp_path):
     facts = json.loads(done.stdout)
     assert facts["steps"] == [4]
     assert facts["figures"] > 50
+    assert facts["read_from_7z"] == 4
     page = (tmp_path / facts["report"]).read_text(encoding="utf-8")
     assert "eval/controller_nll" in page
     assert json.loads((run / "run.json").read_text())["parameters"] > 9_000_000

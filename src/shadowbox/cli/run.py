@@ -146,6 +146,7 @@ def _rehearse(
                 "steps": [int(each.facts.get("step", 0)) for each in subject.runs],
                 "figures": len(subject.runs[0].facts.get("eval", {})),
                 "report": str(report),
+                "read_from_7z": done.read,
                 "cut": done.cut,
                 "rules_left_out": list(done.left_out),
             }

@@ -80,10 +80,15 @@ def _none_absent(schema: Schema) -> Array:
 
 
 def _meta(schema: Schema, number: int) -> dict[str, Any]:
-    """Two players and a day."""
+    """Two players, a day and a winner."""
     people = np.random.default_rng(number).choice(PEOPLE, schema.players, replace=False)
     day = f"{2000 + number // 84 % 100}-{1 + number % 12:02d}-{1 + number % 28:02d}"
-    return {"seed": number, "players": [f"player-{at}" for at in people], DATE: day}
+    return {
+        "seed": number,
+        "players": [f"player-{at}" for at in people],
+        "result": {"winner": number % schema.players},
+        DATE: day,
+    }
 
 
 def _column(schema: Schema, key: str, draws: np.random.Generator) -> Array:

@@ -1,7 +1,8 @@
 """Rehearsal of a card (`run --dry`): every stage with its real settings, on generated data, in few steps.
 
-runs/.dry/data/CARD/    the generated store
-runs/.dry/CARD/SEED/    a run like any other
+runs/.dry/data/CARD/        the generated store
+runs/.dry/data/CARD-read/   a few of its episodes, read from CARD-read.7z, if the card's data is one
+runs/.dry/CARD/SEED/        a run like any other
 
 Only lengths are cut: steps, and episodes, matches and (without a GPU) the segments of a batch. Model,
 encoding, split, schedule, kill rules and evaluation are those of the card. Rules warn instead of
@@ -18,6 +19,7 @@ from typing import Any
 from shadowbox.cards.card import Card, require_card
 from shadowbox.core import system
 from shadowbox.experiment import dataset
+from shadowbox.experiment.ahead.archive import recording_writer, rehearse_ingest
 from shadowbox.experiment.ahead.generated import generated_store
 from shadowbox.experiment.outcome import CardResult
 from shadowbox.experiment.run import RunOptions, run_card
@@ -50,6 +52,7 @@ class _Rehearsal:
         return found | {f"eval.{name}": few[name] for name in SHORT if name in few}
 
     left_out: tuple[str, ...]  # kill rules whose length does not fit into so few steps
+    read: int = 0  # episodes that were read from a .7z archive
 
 
 def rehearse(
@@ -67,10 +70,14 @@ def rehearse(
     place = runs / FOLDER
     cut, left_out = dry_changes(card, games, place)
     cut |= {name: v for name, v in (changes or {}).items() if name.partition(".")[0] not in cut}
+    read = 0
     if card.data is not None:
         game = games(card.game)
         say(f"{card.id}: rows of {game.name} are generated")
-        generated_store(game, _store_of(card, place), _split(card), _rows(card, games, cut))
+        store = generated_store(game, _store_of(card, place), _split(card), _rows(card, games, cut))
+        if ".7z" in (card.data.external or "") and recording_writer(game):
+            read = rehearse_ingest(game, store, place / "data" / f"{card.id}-read")
+            say(f"{card.id}: {read} episodes were packed as .7z and read by `ingest`")
     words = ["shadowbox", "run", str(path), "--dry", "--resume", "--runs", str(runs)]
     words += [
         word for name, value in (changes or {}).items() for word in ("--set", f"{name}={value}")
@@ -84,7 +91,7 @@ def rehearse(
         again=system.command_line(words),
     )
     result = run_card(path, games, options, console=console, say=say)
-    return _Rehearsal(result, cut, left_out)
+    return _Rehearsal(result, cut, left_out, read)
 
 
 def dry_changes(card: Card, games: Games, place: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
