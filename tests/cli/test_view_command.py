@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+import numpy as np
 import pytest
 from conftest import TOY, random_episode
 from PIL import Image
@@ -170,7 +171,7 @@ def test_out_that_ends_in_png_or_gif_is_a_picture(here, capsys):
 
 
 def test_two_matches_in_one_page(here, capsys):
-    """Two matches make one page, from the rows that are named; pictures and a third are refused."""
+    """Two matches make one page, from the rows that are named; a third is refused."""
     status, out, _ = run(capsys, "brawl#0", "brawl#2:15", "--json")
     assert status == 0
     assert json.loads(out) == {"episodes": [0, 2], "rows": [0, 15], "out": "match-0-2.html"}
@@ -178,7 +179,6 @@ def test_two_matches_in_one_page(here, capsys):
     assert "brawl#2 from frame 15" in page
     assert "<b>bob" not in page
     for arguments, words in (
-        (("brawl#0", "brawl#1", "--gif"), "of one match"),
         (("brawl#0", "brawl#1", "toy#0"), "3 matches"),
         (("brawl#0", "brawl#1:41"), "rows 0 to 40"),
         (("brawl#0", "brawl#7"), "7"),
@@ -186,3 +186,24 @@ def test_two_matches_in_one_page(here, capsys):
         status, _, error = run(capsys, *arguments)
         assert status == 2, error
         assert words in error
+
+
+def test_two_matches_in_one_picture_and_one_film(here, capsys):
+    """Two matches stand beside each other in pictures; the shorter one keeps its last frame."""
+    run(capsys, "brawl#0", "--png", "40", "--out", "one.png")
+    status, out, _ = run(capsys, "brawl#0", "brawl#1:30", "--png", "40", "--json")
+    assert (status, json.loads(out)["png"]) == (0, "match-0-1-40.png")
+    status, out, _ = run(capsys, "brawl#0", "brawl#1:30", "--gif", "--out", "two.gif")
+    assert status == 0, out
+    with Image.open(here / "match-0-1-40.png") as two, Image.open(here / "one.png") as one:
+        assert two.size[0] == 964  # with the gap between them
+        half = one.resize((480, two.size[1]), Image.Resampling.BOX)
+        left = np.asarray(two.crop((0, 0, *half.size)).convert("RGB"), float)
+        assert np.abs(left - np.asarray(half.convert("RGB"), float)).mean() < 8
+        ended = np.asarray(two.crop((484, 0, 964, two.size[1])))
+    run(capsys, "brawl#0", "brawl#1:30", "--png", "10", "--out", "end.png")
+    with Image.open(here / "end.png") as two:  # frame 10 is the second match's last one
+        assert np.array_equal(ended, np.asarray(two.crop((484, 0, 964, two.size[1]))))
+    with Image.open(here / "two.gif") as film:
+        assert film.size[0] == 644
+        assert film.n_frames == 21  # 41 rows, every second

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
+import numpy as np
 
 from shadowbox.cli.terminal import PATH, at_least, emit, json_option, progress, size
+from shadowbox.core.episode import Episode
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import Game
 from shadowbox.core.scenes.default import scene_of
-from shadowbox.core.schema import require_same
+from shadowbox.core.schema import Array, require_same
 from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.errors import UsageError
 from shadowbox.games import ENVIRONMENTS, game_of, load, option_for
 
-FILM_WIDTH = 640  # pixels
+PICTURE_WIDTH = 960  # pixels, of one match or of two beside each other
+FILM_WIDTH = 640
+BETWEEN = 4  # pixels of the line between two matches
+LINE = 0x7C  # its gray, on a light and a dark ground
 FILM_FPS = 15.0  # at most: a GIF grows with every picture
+
+
+class _Match(NamedTuple):
+    """A stored match from the row on that it is shown from."""
+
+    game: Game
+    store: Path
+    number: int
+    row: int
+    episode: Episode
+
+    @property
+    def name(self) -> str:
+        return f"{self.store}#{self.number}" + (f" from frame {self.row}" if self.row else "")
 
 
 @click.command()
@@ -76,89 +95,81 @@ def view(
     """
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"--out {out}: the folder {out.parent} does not exist")
-    if len(what) > 1:
-        pictures = png is not None or gif is not None or (out and out.suffix in (".png", ".gif"))
-        _two(what, out, named, as_json, pictures=bool(pictures))
-        return
-    found, number = _episode(what[0])
-    game = _game(found, named)
-    written = _write(found, number, game, out, png, gif, theme)
-    meta = found.meta_of(number)
+    matches = _matches(what, named)
+    written = _write(matches, out, png, gif, theme)
     if as_json:
-        facts = {key: meta.get(key) for key in ("players", "world", "seed", "result")}
-        files = {kind: str(path) for kind, path in written.items()}
-        emit(
-            {
-                "episode": number,
-                "game": game.name,
-                "frames": len(found.rows_of(number)) - 1,
-                **facts,
-                **files,
-            }
-        )
+        emit(_facts(matches) | {kind: str(path) for kind, path in written.items()})
         return
     for path in written.values():
         print(f"{path}: {size(path.stat().st_size)}")
 
 
-def _two(
-    what: Sequence[str], out: Path | None, named: str | None, as_json: bool, *, pictures: bool
-) -> None:
-    """Write the page of two matches that play as one."""
-    from shadowbox.report.match import later_part, lockstep_document, same_moment
-
+def _matches(what: Sequence[str], named: str | None) -> list[_Match]:
+    """The matches that were named, each from its row on."""
     if len(what) > 2:
         raise UsageError(f"{len(what)} matches: name one, or two to see them side by side")
-    if pictures:
-        raise UsageError("pictures and films are of one match: name one, or leave --png and --gif")
     parts = [re.fullmatch(r"(.*#\d+):(\d+)", each) for each in what]
     opened = [_episode(part[1] if part else each) for part, each in zip(parts, what, strict=True)]
-    one, other = ((found.path, number, found.meta_of(number)) for found, number in opened)
-    rows = list(same_moment(one, other))
-    if any(parts):
-        rows = [int(part[2]) if part else 0 for part in parts]
-    matches = []
-    for (found, number), row in zip(opened, rows, strict=True):
-        if row >= (length := len(found.rows_of(number))):
-            raise UsageError(
-                f"{found.path}#{number}:{row}: the match has the rows 0 to {length - 1}"
-            )
-        name = f"{found.path}#{number}" + (f" from frame {row}" if row else "")
-        matches.append((_game(found, named), later_part(found.episode(number), row), name))
-    path = out or Path("match-{}-{}.html".format(*(number for _, number in opened)))
-    write_whole(path, lockstep_document(matches).encode())
-    if as_json:
-        emit({"episodes": [number for _, number in opened], "rows": rows, "out": str(path)})
-        return
-    print(f"{path}: {size(path.stat().st_size)}")
+    rows = [int(part[2]) if part else 0 for part in parts]
+    if len(opened) == 2 and not any(parts):
+        from shadowbox.report.match import same_moment
+
+        one, other = ((found.path, number, found.meta_of(number)) for found, number in opened)
+        rows = list(same_moment(one, other))
+    return [
+        _from(found, number, row, named) for (found, number), row in zip(opened, rows, strict=True)
+    ]
+
+
+def _from(found: Store, number: int, row: int, named: str | None) -> _Match:
+    """A match of a store from a row on."""
+    if row >= (length := len(found.rows_of(number))):
+        raise UsageError(f"{found.path}#{number}:{row}: the match has the rows 0 to {length - 1}")
+    game, episode = _game(found, named), found.episode(number)
+    if row:
+        from shadowbox.report.match import later_part
+
+        episode = later_part(episode, row)
+    return _Match(game, found.path, number, row, episode)
+
+
+def _facts(matches: Sequence[_Match]) -> dict[str, Any]:
+    """Facts about the matches for --json."""
+    if len(matches) == 2:
+        return {
+            "episodes": [match.number for match in matches],
+            "rows": [match.row for match in matches],
+        }
+    (match,) = matches
+    meta = {key: match.episode.meta.get(key) for key in ("players", "world", "seed", "result")}
+    frames = match.episode.frames
+    return {"episode": match.number, "game": match.game.name, "frames": frames, **meta}
 
 
 def _write(
-    found: Store,
-    number: int,
-    game: Game,
-    out: Path | None,
-    png: int | None,
-    gif: str | None,
-    theme: str,
+    matches: Sequence[_Match], out: Path | None, png: int | None, gif: str | None, theme: str
 ) -> dict[str, Path]:
     """Write what was asked for; the files by their kind."""
+    stem = (
+        out.with_suffix("") if out else Path("-".join(["match", *(str(m.number) for m in matches)]))
+    )
     ending = out.suffix.lower() if out else ""
     if ending == ".png" and png is None:
-        png = len(found.rows_of(number)) // 2
+        png = max(match.episode.rows for match in matches) // 2
     if ending == ".gif":
         gif = gif or ":"
     written = {}
     if (out is not None and ending not in (".png", ".gif")) or (png is None and gif is None):
-        written["out"] = _page(found, number, game, out or Path(f"match-{number}.html"))
-    stem = out.with_suffix("") if out else Path(f"match-{number}")
+        written["out"] = out or stem.with_name(f"{stem.name}.html")
+        write_whole(written["out"], _page(matches).encode())
     if png is not None:
         path = stem.with_name(f"{stem.name}-{png}.png")
-        path = out if out and ending == ".png" else path
-        written["png"] = _png(found, number, game, path, png, theme)
+        written["png"] = out if out and ending == ".png" else path
+        _png(matches, written["png"], png, theme)
     if gif is not None:
-        path = out if out and ending == ".gif" else stem.with_name(f"{stem.name}.gif")
-        written["gif"] = _gif(found, number, game, path, gif, theme)
+        path = stem.with_name(f"{stem.name}.gif")
+        written["gif"] = out if out and ending == ".gif" else path
+        _gif(matches, written["gif"], gif, theme)
     return written
 
 
@@ -186,57 +197,65 @@ def _game(found: Store, named: str | None) -> Game:
     return game
 
 
-def _page(found: Store, number: int, game: Game, path: Path) -> Path:
-    from shadowbox.report.match import match_document
+def _page(matches: Sequence[_Match]) -> str:
+    from shadowbox.report.match import lockstep_document, match_document
 
-    write_whole(
-        path,
-        match_document(game, found.episode(number), [("store", f"{found.path}#{number}")]).encode(),
-    )
-    return path
-
-
-def _png(found: Store, number: int, game: Game, path: Path, frame: int, theme: str) -> Path:
-    from shadowbox.page.paint import paint_frame, save
-
-    film = _film(found, number, game)
-    if frame >= film.length:
-        raise UsageError(f"--png {frame}: the match has the frames 0 to {film.length - 1}")
-    meta = found.meta_of(number)
-    save(
-        paint_frame(film, frame, theme=theme, names=_players(found, number), world=_world(meta)),
-        path,
-    )
-    return path
+    if len(matches) > 1:
+        return lockstep_document([(match.game, match.episode, match.name) for match in matches])
+    (match,) = matches
+    return match_document(match.game, match.episode, [("store", match.name)])
 
 
-def _gif(found: Store, number: int, game: Game, path: Path, span: str, theme: str) -> Path:
-    from shadowbox.page.paint import paint_frame, save_gif
+def _png(matches: Sequence[_Match], path: Path, frame: int, theme: str) -> None:
+    from shadowbox.page.paint import save
 
-    film = _film(found, number, game)
-    start, end = _span(span, film.length)
-    every = max(1, round(found.schema.fps / FILM_FPS))
+    painters = [_painter(match, PICTURE_WIDTH // len(matches), theme) for match in matches]
+    length = max(match.episode.rows for match in matches)
+    if frame >= length:
+        raise UsageError(f"--png {frame}: the match has the frames 0 to {length - 1}")
+    save(_beside([paint(frame) for paint in painters]), path)
+
+
+def _gif(matches: Sequence[_Match], path: Path, span: str, theme: str) -> None:
+    from shadowbox.page.paint import save_gif
+
+    painters = [_painter(match, FILM_WIDTH // len(matches), theme) for match in matches]
+    start, end = _span(span, max(match.episode.rows for match in matches))
+    fps = matches[0].game.schema.fps
+    every = max(1, round(fps / FILM_FPS))
     frames = range(start, end, every)
-    names, world = _players(found, number), _world(found.meta_of(number))
     with progress("painting") as update:
         pictures = []
         for done, frame in enumerate(frames, start=1):
-            pictures.append(
-                paint_frame(film, frame, width=FILM_WIDTH, theme=theme, names=names, world=world)
-            )
+            pictures.append(_beside([paint(frame) for paint in painters]))
             update(done, len(frames))
-        save_gif(pictures, path, found.schema.fps / every)
-    return path
+        save_gif(pictures, path, fps / every)
 
 
-def _film(found: Store, number: int, game: Game) -> Any:
+def _painter(match: _Match, width: int, theme: str) -> Callable[[int], Array]:
+    """Function of a frame that paints it; after the end of the match, its last one."""
     from shadowbox.core.scenes.grammar import validate
     from shadowbox.core.scenes.motion import Film
+    from shadowbox.page.paint import paint_frame
 
-    columns = found.schema.unpack(found.rows_of(number))
-    scene = scene_of(game, columns)
-    validate(scene, found.schema)
-    return Film(scene, columns, found.events_of(number))
+    columns, meta = match.episode.columns, match.episode.meta
+    scene = scene_of(match.game, columns)
+    validate(scene, match.game.schema)
+    film = Film(scene, columns, match.episode.events)
+    given = meta.get("players")
+    names = [str(player) for player in given] if isinstance(given, list) else []
+    world = str(meta.get("world", ""))
+    return lambda frame: paint_frame(
+        film, min(frame, film.length - 1), width=width, theme=theme, names=names, world=world
+    )
+
+
+def _beside(pictures: Sequence[Array]) -> Array:
+    """Pictures [height, width, 3] beside each other with a line between; the lowest sets the height."""
+    height = min(len(picture) for picture in pictures)
+    line = np.full((height, BETWEEN, 3), LINE, np.uint8)
+    parts = [part for picture in pictures for part in (line, picture[:height])]
+    return np.concatenate(parts[1:], axis=1)
 
 
 def _span(text: str, length: int) -> tuple[int, int]:
@@ -250,12 +269,3 @@ def _span(text: str, length: int) -> tuple[int, int]:
             f"--gif {text}: the range is empty; the match has frames 0 to {length - 1}"
         )
     return start, end
-
-
-def _players(found: Store, number: int) -> list[str]:
-    players = found.meta_of(number).get("players")
-    return [str(player) for player in players] if isinstance(players, list) else []
-
-
-def _world(meta: dict[str, Any]) -> str:
-    return str(meta.get("world", ""))
