@@ -189,7 +189,7 @@ def test_two_matches_in_one_page(here, capsys):
 
 
 def test_two_matches_in_one_picture_and_one_film(here, capsys):
-    """Two matches stand beside each other in pictures; the shorter one keeps its last frame."""
+    """Two matches are beside each other in pictures; the shorter one keeps its last frame."""
     run(capsys, "brawl#0", "--png", "40", "--out", "one.png")
     status, out, _ = run(capsys, "brawl#0", "brawl#1:30", "--png", "40", "--json")
     assert (status, json.loads(out)["png"]) == (0, "match-0-1-40.png")
