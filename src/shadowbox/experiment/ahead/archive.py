@@ -26,7 +26,7 @@ def recording_writer(game: Game) -> str:
 def rehearse_ingest(game: Game, store: Store, folder: Path) -> int:
     """Write episodes of `store` into `folder`.7z and read them into a store there; how many.
 
-    Recordings lie on the disk only until they are in the archive. An episode that does not come
+    Recordings are on the disk only until they are in the archive. An episode that does not come
     back is a CardError, and a missing py7zr a UsageError: the night would end with it, too.
     """
     try:
