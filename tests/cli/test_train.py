@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from apprentice import make_store, same, weights
 from conftest import TOY
 from test_cli import run
 
+from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
+from shadowbox.model.checkpoint import find_checkpoint, load
 from shadowbox.train.log import read_lines
 
 
@@ -102,6 +106,29 @@ def test_resume_takes_settings_from_the_run(capsys, path, tmp_path):
     assert status == 0
     assert "continues" in err
     assert json.loads((child / "run.json").read_text())["lineage"][0]["run"] == str(out)
+
+
+def test_a_child_keeps_the_combinations_of_its_parent(capsys, path, tmp_path):
+    """A run goes on from a parent on recordings with other combinations of keys, and is resumed."""
+    with Writer(tmp_path / "s", TOY) as writer:
+        for episode in Store(path):
+            left = np.zeros_like(episode.columns["pad/left"])
+            columns = {**episode.columns, "pad/left": left}
+            writer.add(dataclasses.replace(episode, columns=columns))
+    first, child, alone = (tmp_path / name for name in ("first", "child", "alone"))
+    chain = [*QUICK, "--with", "head=chain", "--steps", 3]
+    for store, out, more in (
+        (path, first, ()),
+        (tmp_path / "s", child, ("--parent", f"{first}@latest")),
+        (tmp_path / "s", alone, ()),
+    ):
+        status, _, err = run(capsys, "train", store, "--out", out, *chain, *more)
+        assert status == 0, err
+    points = [load(find_checkpoint(f"{out}@latest")).about.arguments["vocabulary"]["flags"]
+              for out in (first, child, alone)]  # fmt: skip
+    assert points[0] == points[1] != points[2]
+    status, _, err = run(capsys, "train", tmp_path / "s", "--out", child, "--resume")
+    assert status == 0, err
 
 
 def test_resume_goes_on_with_a_store_that_has_grown(capsys, tmp_path):

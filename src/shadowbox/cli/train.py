@@ -111,6 +111,7 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     # torch takes seconds to import; a wrong name was refused by now
     from shadowbox.learners.imitation_options import ImitationConfig
     from shadowbox.learners.imitation_task import prepare
+    from shadowbox.learners.registry import begun_arguments
     from shadowbox.train.loop import train as run_loop
     from shadowbox.train.protocols import ParentCheckpoint
 
@@ -126,6 +127,9 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
         facts={"store": path, "task": chosen},
         resume=_resume_command(path, out, chosen.get("game")),
         game=find(store.schema.name),
+        vocabulary=begun_arguments(
+            options["parent"] or "", out if options["resume"] else None, "policy"
+        ).get("vocabulary"),
         **{name: value for name, value in chosen["with"].items() if name not in imitation},
     )
     parent = (

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from shadowbox.core.encoding import encoding_name
 from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.learners.registry import Inputs, LearnerSpec, ModelSummary, RunSpec, metric_info
+from shadowbox.learners.registry import (
+    Inputs,
+    LearnerSpec,
+    ModelSummary,
+    RunSpec,
+    metric_info,
+    parent_arguments,
+)
 
 if TYPE_CHECKING:  # it needs torch
     from shadowbox.train.protocols import TrainTask
@@ -56,6 +63,7 @@ class _ImitationSpec(LearnerSpec):
             inputs.store,
             inputs.split,
             imitation=self._imitation(spec),
+            vocabulary=parent_arguments(inputs, "policy").get("vocabulary"),
             **shown,
             **spec.model,
         )
@@ -126,6 +134,7 @@ class _ImitationSpec(LearnerSpec):
             resume=inputs.resume,
             stages=inputs.stages,
             game=spec.game,
+            vocabulary=parent_arguments(inputs, "policy").get("vocabulary"),
             **self._shown(spec),
             **spec.model,
         )

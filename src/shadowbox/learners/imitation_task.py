@@ -40,6 +40,7 @@ from shadowbox.model.codec import (
 )
 from shadowbox.model.design import PRESETS, SEATS
 from shadowbox.model.embedding import ColumnEmbedding, visible_columns
+from shadowbox.model.heads import Vocabulary
 from shadowbox.model.vocabulary import fit_vocabulary
 from shadowbox.play.restored_policy import start_strategy
 from shadowbox.train.config import TrainConfig
@@ -64,13 +65,15 @@ def prepare(
     resume: str = "",
     stages: Sequence[Stage] = (),
     game: Game | None = None,
+    vocabulary: Vocabulary | None = None,
     **changes: Any,
 ) -> TrainTask:
     """Build the training task of a store and a preset with `changes`.
 
     `input_columns`: inputs of the policy (default: all); `encoding`: an encoding of them instead;
     `length`: decisions in a segment; `imitation`: `ImitationConfig`; `strategy_from`: encoder's run;
-    `stages`: those of a curriculum; `game`: of the store, if decisions count by their advantage.
+    `stages`: those of a curriculum; `game`: of the store, if decisions count by their advantage;
+    `vocabulary`: that of the policy that the run begins from.
     """
     split, schema = split or Split(), store.schema
     sides = split_episodes(store, split)
@@ -83,6 +86,7 @@ def prepare(
         input_columns=input_columns,
         encoding=encoding,
         imitation=imitation,
+        vocabulary=vocabulary,
         **changes,
     )
     model = policy.build_policy(schema, arguments, config.seed, encoding)
@@ -283,9 +287,14 @@ def policy_arguments(
     input_columns: Sequence[str] | None = None,
     encoding: Encoding | None = None,
     imitation: Mapping[str, Any] | None = None,
+    vocabulary: Vocabulary | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
-    """Arguments of a policy: a preset with changes, and with a store its vocabulary and players."""
+    """Arguments of a policy: a preset with changes, and with a store its vocabulary and players.
+
+    A given `vocabulary` of the same controls stays as it is, so that its weights fit: a combination
+    that is not in it is mapped to the nearest one.
+    """
     options = imitation_config(schema, preset, imitation)
     if changes.get("delays"):
         raise UsageError(
@@ -314,10 +323,10 @@ def policy_arguments(
     )
     if options.pos_weight_cap and not changes.get("pos_weights"):
         changes["pos_weights"] = class_weights(store, train, seats, values, options)
-    found = count_pressed(store, train, seats, values, MOST_COUNTED)
-    return policy.preset_arguments(
-        preset, can, fit_vocabulary(values, found.now), encoding, **changes
-    )
+    points = fit_vocabulary(values, count_pressed(store, train, seats, values, MOST_COUNTED).now)
+    if vocabulary and vocabulary.keys() == points.keys():
+        points = {name: [list(point) for point in given] for name, given in vocabulary.items()}
+    return policy.preset_arguments(preset, can, points, encoding, **changes)
 
 
 def imitation_config(

@@ -252,10 +252,15 @@ def parent_arguments(inputs: Inputs, kind: str) -> dict[str, Any]:
 
     Empty without a parent, or while it is not here yet. A resumed run has its own checkpoints.
     """
+    return begun_arguments(inputs.parent, inputs.run, kind) if inputs.parent else {}
+
+
+def begun_arguments(parent: str, run: Path | None, kind: str) -> dict[str, Any]:
+    """Arguments of the model in the latest checkpoint of `run`, else in `parent`; empty without."""
     from shadowbox.model import checkpoint
 
-    own = inputs.run is not None and bool(checkpoint.steps(inputs.run))
-    if not inputs.parent or not (own or Path(inputs.parent.partition("@")[0]).exists()):
+    own = run is not None and bool(checkpoint.steps(run))
+    if not own and not (parent and Path(parent.partition("@")[0]).exists()):
         return {}
-    folder = checkpoint.find_checkpoint(f"{inputs.run}@latest" if own else inputs.parent)
+    folder = checkpoint.find_checkpoint(f"{run}@latest" if own else parent)
     return dict(checkpoint.load(folder, kind=kind).about.arguments)
