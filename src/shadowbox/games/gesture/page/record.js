@@ -77,9 +77,16 @@ function prompt() {
     const { gesture, held, share, number, of } = calibration;
     return [gesture, held ? `hold it, ${number} of ${of}` : `get ready, ${number} of ${of}`, share];
   }
-  return state.seen ? ["Ready", "Start a take, or calibrate first"
+  return state.seen ? ["Ready", (calibrated(calibration?.result) || "Start a take, or calibrate first")
     + (state.labels === "prompts" ? `; a take has prompts for ${state.of.toFixed(0)} s` : ""), 0]
     : ["No person", state.camera ? "Start the camera, and step back until the hips are in the picture" : "The source shows no person yet", 0];
+}
+
+/** What a calibration found, in a few words; empty before one. The table below the person has the rest. */
+function calibrated(result) {
+  if (!result?.confused) return "";
+  const alike = result.confused.map(({ gesture, with: other }) => `${gesture} looks like ${other}`);
+  return alike.length ? `${alike.slice(0, 2).join(", ")}: calibrate again, or start a take` : "All gestures are clear: start a take";
 }
 
 function showPresses() {
