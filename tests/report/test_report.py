@@ -70,6 +70,15 @@ def test_the_verdict_is_that_of_the_disk(here):
     assert source.find_source("low").finished.verdict == "missed"
 
 
+def test_a_run_is_named_from_its_card_on(here, tmp_path_factory):
+    """The heading of a run that is elsewhere begins with its card, not with the number of its seed."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "toy" / "plain" / "0"
+    write_run(elsewhere, onset_f1=0.5)
+    for place, name in (("runs/toy/0", "toy/0"), (str(elsewhere), "toy/plain/0")):
+        assert source.find_source(place).name == name
+        assert f"<h1>{name}</h1>" in made(place, match=False)
+
+
 def test_a_run_without_a_card_has_a_report(here):
     """What `shadowbox train` made is shown with its score beside what needs no learning."""
     write_run(

@@ -143,8 +143,9 @@ def _facts(found: Mapping[str, Any]) -> Iterator[Html]:
     for loss in found.get("forfeit", ()):
         yield sentence(badge("forfeit", "bad"), f" player {loss['player']}: {loss['reason']}")
     players = found["players"]
-    yield heading("What happened")
-    yield table(["", *(player["name"] for player in players)], _totals(players))
+    if totals := _totals(players):  # none of a game without events, such as a recorded body
+        yield heading("What happened")
+        yield table(["", *(player["name"] for player in players)], totals)
     if any(player.get("hits") for player in players):
         yield heading("Hits by what hit")
         yield table(["", *(player["name"] for player in players)], _counts(players, "hits"))

@@ -66,8 +66,16 @@ def find_source(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> Re
             settings=tuple(judged),
         )
     best = next(group for path, group in groups.items() if path == finished.run)
-    name = place.relative_to(runs).as_posix() if place.is_relative_to(runs) else place.name
+    name = _name(place, runs, str(every[0].facts.get("card")))
     return ReportSource(name, place, best, finished, file, card)
+
+
+def _name(place: Path, runs: Path, card: str) -> str:
+    """Path below the folder of runs; of a run elsewhere, from its card's folder on."""
+    if place.is_relative_to(runs):
+        return place.relative_to(runs).as_posix()
+    parts = place.parts
+    return "/".join(parts[parts.index(card) :]) if card in parts else place.name
 
 
 def game_of(subject: ReportSource, games: Games) -> Game | None:

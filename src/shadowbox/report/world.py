@@ -130,9 +130,7 @@ def _contradictions(found: _Findings) -> Iterator[Html]:
         if not rate.world and not rate.real:
             never.append(title)
             continue
-        log = math.log10((1e4 * rate.world + 1) / (1e4 * rate.real + 1))
-        text = f"{1e4 * rate.world:.2f} (log10 of the ratio {log:+.1f})"
-        bars.append(Bar(title, 1e4 * rate.world, text, "p1"))
+        bars.append(Bar(title, 1e4 * rate.world, f"{1e4 * rate.world:.2f}", "p1"))
         bars.append(Bar("recorded", 1e4 * rate.real, f"{1e4 * rate.real:.2f}"))
     if bars:
         yield beside(bars, wanted=1.0)
