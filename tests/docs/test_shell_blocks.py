@@ -49,7 +49,7 @@ NO_RUN = {
         "needs Slippi Dolphin and your own copy of the game",
         "needs Slippi Dolphin and your own copy of the game",
     ],
-    "docs/takeover.md": ["needs a person at the keys"],
+    "docs/takeover.md": ["needs a person at the keys", "needs a session of your own"],
     "docs/pipeline.md": [
         "takes the time that it is given, and melee needs replays of your own",
     ],

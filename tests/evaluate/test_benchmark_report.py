@@ -48,6 +48,8 @@ def test_figures_gate_and_page(run):
     wins = report.figures["wins.charger"]
     assert wins.value.low <= wins.value.value <= wins.value.high
     assert wins.baselines["even"].value == 0.5
+    both = [report.figures[f"wins.{name}"].value.value for name in ("constant", "charger")]
+    assert report.figures["wins"].value.value == pytest.approx(sum(both) / 2)  # as many of each
     assert not report.gate.passed
     assert len(report.gate.why) == 2
     assert report.context["held_out"] == ["charger"]

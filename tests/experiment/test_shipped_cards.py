@@ -44,6 +44,14 @@ def test_right_without_data(path, tmp_path, monkeypatch):
     assert not CardFile.read(path).edited()
 
 
+@pytest.mark.parametrize("figure", ["win_rate", "onset_f1"])
+def test_a_figure_that_matches_do_not_give_is_refused(figure):
+    """A card without data is judged by matches alone; a target on recorded figures would end void."""
+    changes = {"targets": [{"metric": f"eval/{figure}", "op": ">=", "value": 0.5, "primary": True}]}
+    found = check.check_card(FOLDER / "brawl-encoder.md", load, changes)
+    assert [f"nothing logs 'eval/{figure}'" in str(each) for each in found.mistakes] == [True]
+
+
 def test_a_check_leaves_the_tree_unchanged(tmp_path, monkeypatch, capsys):
     """`card check` of every card, as on a fresh clone, changes no byte and says what is not here."""
     shutil.copytree(FOLDER, tmp_path / "cards")

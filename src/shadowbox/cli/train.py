@@ -111,7 +111,6 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     # torch takes seconds to import; a wrong name was refused by now
     from shadowbox.learners.imitation_options import ImitationConfig
     from shadowbox.learners.imitation_task import prepare
-    from shadowbox.learners.registry import begun_arguments
     from shadowbox.train.loop import train as run_loop
     from shadowbox.train.protocols import ParentCheckpoint
 
@@ -127,16 +126,11 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
         facts={"store": path, "task": chosen},
         resume=_resume_command(path, out, chosen.get("game")),
         game=find(store.schema.name),
-        vocabulary=begun_arguments(
-            options["parent"] or "", out if options["resume"] else None, "policy"
-        ).get("vocabulary"),
+        vocabulary=_vocabulary(options, out),
         **{name: value for name, value in chosen["with"].items() if name not in imitation},
     )
-    parent = (
-        ParentCheckpoint(options["parent"], options["parent_optimizer"])
-        if options["parent"]
-        else None
-    )
+    spec = options["parent"]
+    parent = ParentCheckpoint(spec, options["parent_optimizer"]) if spec else None
     result = run_loop(
         task, out, config, parent=parent, resume=options["resume"], console=Console(sys.stderr)
     )
@@ -167,6 +161,14 @@ def _usual_shares(store: Store, by: str | None) -> str:
             file=sys.stderr,
         )
     return str(shares)
+
+
+def _vocabulary(options: dict[str, Any], out: Path) -> Any:
+    """Combinations of controls of the run that is resumed, else of the parent; None without."""
+    from shadowbox.learners.registry import begun_arguments
+
+    run = out if options["resume"] else None
+    return begun_arguments(options["parent"] or "", run, "policy").get("vocabulary")
 
 
 def _small_enough(config: TrainConfig, store: Store, split: Split, length: int) -> TrainConfig:

@@ -178,8 +178,8 @@ METRICS = (
            "mean F1 of onsets over the supported controls with the recorded controls as history, "
            "minus that with the own ones; onsets are those of the pressed keys in both", ANY),
     Metric("wins", "matches", "high", "opponent", ("even",),
-           "share of matches won against an opponent, each seed once from either seat; draws do "
-           "not count; the interval counts seeds", SHARE),
+           "share of matches won against an opponent, or without a name against all, each seed once "
+           "from either seat; draws do not count; the interval counts seeds", SHARE),
     Metric("wins_from", "matches", "high", "opponent", ("even",),
            "wins of the matches that began at a place of the stage, which the figure names last",
            SHARE),

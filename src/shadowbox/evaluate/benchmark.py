@@ -2,7 +2,8 @@
 
 evaluate_matches("runs/x") -> _MatchEvaluation, with the figures
     wins.OPPONENT                 share of matches won (draws do not count), each seed from both seats
-    wins_from.OPPONENT.PLACE      the same by starting place
+    wins                          the same against all opponents, where there are several
+    wins_from.OPPONENT.PLACE      wins by starting place
     draws.OPPONENT, frames.OPPONENT
 
 With several reaction delays of the policy, OPPONENT.delayN is a figure at a delay of N frames, and
@@ -99,6 +100,8 @@ class _MatchEvaluation:
         delays = sorted({delay for _, delay in self.met.values()})
         if delays != [0]:
             figures |= {f"wins_at_delay.{delay}": self._at_delay(delay) for delay in delays}
+        elif len(self.results) > 1:
+            figures["wins"] = self._at_delay(0)
         opponents = list(dict.fromkeys(spec for spec, _ in self.met.values()))
         context = {
             "checkpoint": str(self.checkpoint),

@@ -11,7 +11,7 @@ from typing import Any
 from shadowbox.cards.card import Card
 from shadowbox.core.evaluation import EvaluationReport
 from shadowbox.core.game import Game
-from shadowbox.core.metrics import SHARE, MetricInfo, find_info
+from shadowbox.core.metrics import SHARE, MetricInfo, find_info, metrics_in
 from shadowbox.data.store import Store
 from shadowbox.errors import CardError
 from shadowbox.experiment import dataset
@@ -22,17 +22,21 @@ from shadowbox.train.observer import CALLED_OFF
 GATE = {"gate": MetricInfo("high", *SHARE)}  # of every kind
 
 
-def eval_figures(kind: str) -> Mapping[str, MetricInfo]:
-    """Names of the figures that an evaluation of this kind may have, without eval/."""
-    return {**GATE, **kinds.checkpoint_kind(kind).figures}
+def eval_figures(kind: str, recorded: bool = True) -> Mapping[str, MetricInfo]:
+    """Names of the figures that an evaluation of this kind may have, without eval/.
+
+    `recorded`: on recordings; without them a policy is judged by matches alone.
+    """
+    alone = kind == "policy" and not recorded
+    return {**GATE, **(metrics_in(("matches",)) if alone else kinds.checkpoint_kind(kind).figures)}
 
 
-def eval_info(metric: str, kind: str = "policy") -> MetricInfo | None:
+def eval_info(metric: str, kind: str = "policy", recorded: bool = True) -> MetricInfo | None:
     """Facts about a figure such as eval/win_rate.based, eval/nll/copy_last.
 
     None for an unknown one.
     """
-    return find_info(metric.removeprefix("eval/"), eval_figures(kind))
+    return find_info(metric.removeprefix("eval/"), eval_figures(kind, recorded))
 
 
 def evaluate_run(

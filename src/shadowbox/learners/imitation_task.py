@@ -78,17 +78,8 @@ def prepare(
     split, schema = split or Split(), store.schema
     sides = split_episodes(store, split)
     options = imitation_config(schema, preset, imitation)
-    arguments = policy_arguments(
-        schema,
-        preset,
-        store,
-        split,
-        input_columns=input_columns,
-        encoding=encoding,
-        imitation=imitation,
-        vocabulary=vocabulary,
-        **changes,
-    )
+    changes |= {"input_columns": input_columns, "encoding": encoding, "vocabulary": vocabulary}
+    arguments = policy_arguments(schema, preset, store, split, imitation=imitation, **changes)
     model = policy.build_policy(schema, arguments, config.seed, encoding)
     start_strategy(model, strategy_from)
     if isinstance(model.embed, ColumnEmbedding) and model.embed.normalize:

@@ -73,7 +73,7 @@ class CardCheck:
     def info_of(self, metric: str) -> MetricInfo | None:
         """Facts of a logged or evaluated metric; None for an unknown one."""
         if metric.startswith("eval/"):
-            return evaluation.eval_info(metric, self.kind)
+            return evaluation.eval_info(metric, self.kind, self.card.data is not None)
         return self.metrics.get(metric) or self._own_info(metric)
 
     def require_known(self, place: Place, metric: str) -> bool:
@@ -82,7 +82,8 @@ class CardCheck:
             if self.card.eval is None:
                 self.add(place, f"{metric} needs an `eval` block: who plays against whom")
                 return False
-            known: Any = [f"eval/{name}" for name in evaluation.eval_figures(self.kind)]
+            figures = evaluation.eval_figures(self.kind, self.card.data is not None)
+            known: Any = [f"eval/{name}" for name in figures]
         elif self.model is None:
             return True  # its metrics cannot be known, and the reason has been said
         else:
