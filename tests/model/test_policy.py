@@ -271,11 +271,22 @@ def test_the_vocabulary_is_what_the_data_often_does() -> None:
     rows[:300, a] = 1
     rows[250:349, b] = 1
     rows[:, push] = np.repeat([0.0, 0.25, 1.0, -3.0], 175)
-    vocabulary = fit_vocabulary(values, rows)
+    vocabulary = fit_vocabulary(values, rows, min_count=100)
     assert vocabulary["flags"] == [[0.0, 0.0], [1.0, 0.0]]
     assert vocabulary["push"] == [[-3.0], [0.0], [0.25], [1.0]]
     assert [len(vocabulary[name]) for name in ("m", "way")] == [57, 5]
     assert vocabulary["m"][0] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(("frames", "known"), [(2_000, 10), (40_000, 40), (400_000, 100)])
+def test_a_combination_is_known_from_a_share_of_few_frames_on(frames: int, known: int) -> None:
+    """A key that a few matches hold for a thousandth of their frames is in their vocabulary."""
+    values = ControlValues(PAD)
+    a = values.names.index("stick/a")
+    for count, flags in ((known - 1, [[0.0, 0.0]]), (known, [[0.0, 0.0], [1.0, 0.0]])):
+        rows = np.zeros((frames, len(values.names)), np.float32)
+        rows[:count, a] = 1
+        assert fit_vocabulary(values, rows)["flags"] == flags
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("v2-embed", 1_153_781), ("v3", 1_573_621)])

@@ -12,6 +12,8 @@ from shadowbox.model.codebook import LOOKED_UP
 from shadowbox.model.codec import ControlValues
 
 MIN_COUNT = 100  # frames; a rarer combination is mapped to the nearest point
+MIN_SHARE = 0.001  # of the frames of a small store, in which a jump is rarer than MIN_COUNT
+FEWEST = 10  # frames, in any store
 MOST_POINTS = 33  # points of a real that is not part of a stick
 # points of a stick, as rings: share of its reach, number of points
 RINGS = ((0.0, 1), (0.35, 8), (0.7, 16), (1.0, 32))
@@ -71,14 +73,17 @@ def control_factors(values: ControlValues) -> list[_ControlFactor]:
 
 
 def fit_vocabulary(
-    values: ControlValues, pressed: Array, min_count: int = MIN_COUNT
+    values: ControlValues, pressed: Array, min_count: int | None = None
 ) -> dict[str, list[list[float]]]:
     """Points of each factor, from values [frames, V] of the training side.
 
-    Flags get the combinations that occur in at least `min_count` frames, and the neutral one.
+    Flags get the combinations that occur in at least `min_count` frames, and the neutral one; by
+    default in 100, or in a thousandth of the frames where these are few.
     Sticks get rings of points around neutral, other reals their quantiles.
     """
     vocabulary = default_vocabulary(values)
+    if min_count is None:
+        min_count = min(MIN_COUNT, max(FEWEST, round(MIN_SHARE * len(pressed))))
     for factor in control_factors(values):
         frames = pressed[:, list(factor.at)]
         if factor.kind == "flags":
