@@ -186,15 +186,20 @@ def _check_budget(case: CardCheck) -> None:
             case.warn(place, message)
 
 
-def _check_descent(case: CardCheck) -> None:
+def _check_parent(case: CardCheck) -> None:
+    parent = case.card.parent
+    if not parent:
+        return
+    run = parent.partition("@")[0]
+    name = Path(run).parts[1] if len(Path(run).parts) > 1 else run
+    if Path(run).exists():
+        case.attempt(("parent",), functools.partial(_find_parent, parent))
+    elif not case.file.path.with_name(f"{name}.md").exists():
+        case.add(("parent",), f"run {run} not found, and no card {name} makes it")
+
+
+def _check_baselines(case: CardCheck) -> None:
     card = case.card
-    if card.parent:
-        run = card.parent.partition("@")[0]
-        name = Path(run).parts[1] if len(Path(run).parts) > 1 else run
-        if Path(run).exists():
-            case.attempt(("parent",), functools.partial(_find_parent, card.parent))
-        elif not case.file.path.with_name(f"{name}.md").exists():
-            case.add(("parent",), f"run {run} not found, and no card {name} makes it")
     base = card.baseline
     if base.run and not base.values and runs.find_run(base.run) is None:
         name = Path(base.run).name
@@ -236,6 +241,7 @@ STEPS = (
     _check_identity,
     _check_settings,
     _check_inputs,
+    _check_parent,  # before its model is looked at
     facts.check_data,
     facts.count,
     facts.check_stated,
@@ -244,7 +250,7 @@ STEPS = (
     feasibility.check_milestones,
     feasibility.check_rules,
     _check_budget,
-    _check_descent,
+    _check_baselines,
     _check_sweep,
     _check_blocks,
 )
