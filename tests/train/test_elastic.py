@@ -16,7 +16,7 @@ from shadowbox.train.loop import train
 from shadowbox.train.observer import CONTINUE, ObserverDecision
 
 STEPS, BATCH = 36, 8
-T_OF_4 = 2.776  # Student, 95 %, of five seeds
+T_OF_4 = 4.851  # Student, of five seeds: 95 % for six validations together
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_two_one_two_is_the_uninterrupted_run_without_random_numbers(store, tmp_
 
 @pytest.mark.slow
 def test_with_random_numbers_its_curve_is_one_of_the_curves_of_seeds(store, tmp_path):
-    """With dropout each validation of 2 -> 1 -> 2 is within the 95 % range of five uninterrupted seeds."""
+    """With dropout validations of 2 -> 1 -> 2 are within the joint 95 % range of five whole runs."""
     elastic(store, tmp_path / "elastic")
     curves = []
     for seed in range(20, 25):
