@@ -16,7 +16,7 @@ from shadowbox.train.loop import train
 from shadowbox.train.observer import CONTINUE, ObserverDecision
 
 STEPS, BATCH = 36, 8
-T_OF_4 = 4.851  # Student, of five seeds: 95 % for six validations together
+T_OF_14 = 2.145  # Student, 95 %, of fifteen seeds
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +95,10 @@ def test_two_one_two_is_the_uninterrupted_run_without_random_numbers(store, tmp_
 
 @pytest.mark.slow
 def test_with_random_numbers_its_curve_is_one_of_the_curves_of_seeds(store, tmp_path):
-    """With dropout validations of 2 -> 1 -> 2 are within the joint 95 % range of five whole runs."""
+    """With dropout each validation of 2 -> 1 -> 2 is within the 95 % range of 15 uninterrupted seeds."""
     elastic(store, tmp_path / "elastic")
     curves = []
-    for seed in range(20, 25):
+    for seed in range(20, 35):
         out = tmp_path / str(seed)
         assert part(store, out, 1, resume=False, seed=seed) == [0]
         curves.append(validated(out))
@@ -106,7 +106,7 @@ def test_with_random_numbers_its_curve_is_one_of_the_curves_of_seeds(store, tmp_
     assert list(mine) == list(curves[0]) == [6, 12, 18, 24, 30, 36]
     for step, loss in mine.items():
         values = np.array([curve[step] for curve in curves])
-        spread = T_OF_4 * values.std(ddof=1) * math.sqrt(1 + 1 / len(values))
+        spread = T_OF_14 * values.std(ddof=1) * math.sqrt(1 + 1 / len(values))
         assert abs(loss - values.mean()) <= spread, step
 
 

@@ -271,8 +271,9 @@ def test_two_stored_matches_play_as_one(server, browse, tmp_path):
     address = page.url
     page.goto("about:blank")
     page.goto(address)
-    until(page, "document.querySelectorAll('.bar:not([hidden])').length === 1")
+    until(page, f"{frames}.every((frame) => frame >= 0)")  # both have their rows
     assert page.evaluate(frames) == [70, 70]
+    assert page.locator(".bar:not([hidden])").count() == 1
     store = Store(tmp_path / "fights")
     damage = [store.episode(number).columns["player/damage"][70] for number in (1, 0)]
     shown = page.evaluate(

@@ -2,7 +2,7 @@
 
 evaluate_matches("runs/x") -> _MatchEvaluation, with the figures
     wins.OPPONENT                 share of matches won (draws do not count), each seed from both seats
-    wins                          the same against all opponents, where there are several
+    wins                          the same against all opponents
     wins_from.OPPONENT.PLACE      wins by starting place
     draws.OPPONENT, frames.OPPONENT
 
@@ -100,7 +100,7 @@ class _MatchEvaluation:
         delays = sorted({delay for _, delay in self.met.values()})
         if delays != [0]:
             figures |= {f"wins_at_delay.{delay}": self._at_delay(delay) for delay in delays}
-        elif len(self.results) > 1:
+        elif self.results:
             figures["wins"] = self._at_delay(0)
         opponents = list(dict.fromkeys(spec for spec, _ in self.met.values()))
         context = {
